@@ -1,0 +1,5 @@
+//! Slipstream: a scheduler that takes the place of `airflow scheduler` in a running Apache Airflow 3 deployment.
+//!
+//! `core` (the crate `slipstream_core`) decides; this crate does. See `ARCHITECTURE.md`.
+
+pub mod store;

@@ -1,0 +1,3 @@
+//! The `slipstream` command.
+
+fn main() {}

@@ -1,0 +1,185 @@
+//! The connection pool, transactions, and the retry of what failed through no fault of its own.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use super::error::StoreError;
+use super::row::Row;
+use super::sql::{Dialect, Sql};
+
+/// The metadata database. Cheap to clone; all clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    inner: DatabaseConnection,
+    dialect: Dialect,
+}
+
+/// How to reach the metadata database: what `[database] sql_alchemy_conn` says, in the form that the driver takes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Which database it is.
+    pub dialect: Dialect,
+    /// `postgres://…` or `sqlite:///path?mode=rw`.
+    pub url: String,
+    /// Most connections that this process holds at once.
+    pub max_connections: u32,
+    /// `[database] schema` or `options=-csearch_path=…`: where Airflow's tables are.
+    pub schema: Option<String>,
+}
+
+/// How long a SQLite writer waits for another one. Stock Airflow gives up after five seconds.
+const SQLITE_BUSY: Duration = Duration::from_secs(30);
+
+impl Db {
+    /// Connects. The first connection is made at once, so that a wrong address is found here.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] when no connection can be made.
+    pub async fn connect(target: &Target) -> Result<Self, StoreError> {
+        let mut options = ConnectOptions::new(target.url.clone());
+        options
+            .max_connections(target.max_connections)
+            .min_connections(0)
+            .acquire_timeout(Duration::from_secs(20))
+            .connect_timeout(Duration::from_secs(10))
+            .idle_timeout(Duration::from_secs(300))
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(|options| {
+                options
+                    .busy_timeout(SQLITE_BUSY)
+                    .foreign_keys(true)
+                    .pragma("journal_mode", "WAL")
+                    .pragma("synchronous", "NORMAL")
+            });
+        if let Some(schema) = &target.schema {
+            options.set_schema_search_path(schema.clone());
+        }
+        let inner =
+            Database::connect(options).await.map_err(|error| StoreError::Unreachable(error.to_string()))?;
+        Ok(Self { inner, dialect: target.dialect })
+    }
+
+    /// Starts a transaction; on SQLite it takes the write lock at once, so that it cannot fail halfway.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let options = TransactionOptions {
+            isolation_level: None,
+            access_mode: None,
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        Ok(Tx { inner: self.inner.begin_with_options(options).await?, dialect: self.dialect })
+    }
+
+    /// Closes the pool.
+    pub async fn close(self) {
+        // A pool that cannot be closed is dropped all the same.
+        let _ = self.inner.close().await;
+    }
+}
+
+/// An open transaction. Dropped without [`Tx::commit`], it is rolled back.
+#[derive(Debug)]
+pub struct Tx {
+    inner: DatabaseTransaction,
+    dialect: Dialect,
+}
+
+impl Tx {
+    /// Makes everything done in it visible and lasting.
+    ///
+    /// # Errors
+    /// As any statement; then nothing was done.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    /// Undoes everything done in it.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        Ok(self.inner.rollback().await?)
+    }
+}
+
+/// Where a statement can be sent: the pool, or one transaction.
+pub trait Conn: Sync {
+    /// The database's dialect.
+    fn dialect(&self) -> Dialect;
+
+    /// Starts a statement for this database.
+    fn sql(&self, text: &str) -> Sql {
+        Sql::new(self.dialect(), text)
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    fn exec(&self, sql: Sql) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Runs a query; returns all its rows.
+    fn all(&self, sql: Sql) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
+
+    /// Runs a query; returns its first row.
+    fn one(&self, sql: Sql) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send;
+}
+
+macro_rules! conn {
+    ($type:ty) => {
+        impl Conn for $type {
+            fn dialect(&self) -> Dialect {
+                self.dialect
+            }
+
+            async fn exec(&self, sql: Sql) -> Result<u64, StoreError> {
+                Ok(self.inner.execute_raw(sql.statement()).await?.rows_affected())
+            }
+
+            async fn all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+                let rows = self.inner.query_all_raw(sql.statement()).await?;
+                Ok(rows.into_iter().map(|row| Row::new(row, self.dialect)).collect())
+            }
+
+            async fn one(&self, sql: Sql) -> Result<Option<Row>, StoreError> {
+                let row = self.inner.query_one_raw(sql.statement()).await?;
+                Ok(row.map(|row| Row::new(row, self.dialect)))
+            }
+        }
+    };
+}
+
+conn!(Db);
+conn!(Tx);
+
+/// How often a transaction is tried before its error is the caller's: `[database] max_db_retries` is 3 in Airflow; short
+/// transactions under several schedulers want a few more.
+const TRIES: u32 = 5;
+
+/// Runs `work` again, a few times and a little later each time, while it fails in a transient way.
+///
+/// `work` must do everything in one transaction of its own: a failed try has then done nothing.
+///
+/// # Errors
+/// The last try's error, or at once one that is not transient.
+pub async fn retry<T, F, W>(what: &'static str, mut work: W) -> Result<T, StoreError>
+where
+    W: FnMut() -> F,
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = Duration::from_millis(20);
+    for attempt in 1.. {
+        match work().await {
+            Err(error) if error.is_transient() && attempt < TRIES => {
+                tracing::debug!(what, attempt, %error, "transaction is tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 3).min(Duration::from_secs(2));
+            }
+            result => return result,
+        }
+    }
+    unreachable!("the loop above returns")
+}

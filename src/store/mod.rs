@@ -1,0 +1,15 @@
+//! The only door to the metadata database.
+//!
+//! [`Db`] and [`Tx`] run statements made with [`Sql`]; every other file has the functions of one table or one step. Callers
+//! never see a driver type. Statements are written by hand because the hot ones are set-based and because Airflow's rows
+//! must keep SQLAlchemy's forms (see [`sql`]).
+
+pub mod db;
+pub mod error;
+pub mod row;
+pub mod sql;
+
+pub use db::{Conn, Db, Target, Tx, retry};
+pub use error::StoreError;
+pub use row::Row;
+pub use sql::{Dialect, Param, Sql};
