@@ -1,0 +1,71 @@
+//! What an executor tells the scheduler.
+
+use serde::{Deserialize, Serialize};
+use slipstream_core::ids::{DagId, RunId, TiKey};
+use uuid::Uuid;
+
+use super::workload::{Workload, WorkloadKey};
+
+/// How a workload's supervision ended. As in stock Airflow this is not the task's state: a task that failed in an orderly
+/// way, or whose process died, is reported as a success of the executor, and the database has the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// It was run to the end.
+    Success,
+    /// It could not be run: no process, no log file, refused by the database.
+    Failed,
+}
+
+/// News from an executor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ExecutorEvent {
+    /// The process of a task is gone and all that it reported is in the database (`process_executor_events`).
+    TaskEnded {
+        /// Whose.
+        key: TiKey,
+        /// `task_instance.id` of that try.
+        ti_id: Uuid,
+        /// How its supervision ended.
+        report: Report,
+        /// Why it failed, for people.
+        info: Option<String>,
+    },
+    /// A callback's process has started: its row goes to `running`.
+    CallbackStarted {
+        /// `callback.id`.
+        id: Uuid,
+    },
+    /// A callback's process is gone.
+    CallbackEnded {
+        /// `callback.id`.
+        id: Uuid,
+        /// Whether the callback ended well.
+        report: Report,
+        /// What goes to `callback.output`.
+        info: Option<String>,
+    },
+    /// A task changed a state in the database: look at this run now. Only a hint; losing it costs latency only.
+    Changed {
+        /// The Dag.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+    },
+    /// The executor is (again) connected with its worker, and this is what the worker holds: what is queued or running
+    /// there can be adopted; what the scheduler thought was there and is not must be looked at.
+    Attached(Attached),
+}
+
+/// What a worker holds at the moment of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attached {
+    /// Workloads whose processes run.
+    pub running: Vec<Workload>,
+    /// Workloads that wait for a slot.
+    pub queued: Vec<Workload>,
+    /// Workloads that the executor had handed over and that a new worker does not know: their worker was killed. The
+    /// executor hands over again those that had not been started, these are the others.
+    pub lost: Vec<WorkloadKey>,
+}

@@ -1,0 +1,14 @@
+//! What the scheduler knows of an executor: it is handed [`Workload`]s and tells what became of them in
+//! [`ExecutorEvent`]s.
+//!
+//! Mirrors `airflow/executors/base_executor.py` and `airflow/executors/workloads/`.
+
+pub mod event;
+pub mod log_path;
+pub mod workload;
+
+pub use event::{Attached, ExecutorEvent, Report};
+pub use log_path::{LogTemplate, LogTemplateError};
+pub use workload::{
+    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, Workload, WorkloadKey, WorkloadTi,
+};

@@ -1,0 +1,1 @@
+//! `slipstream worker`: runs task processes and does for them what Airflow's Python supervisor does.
