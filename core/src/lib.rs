@@ -3,5 +3,6 @@
 //! Nothing here does I/O, reads a clock, draws a random number or names a database: a decision can be replayed from
 //! its facts. The crate `slipstream` loads the facts, calls these functions and writes what they decided.
 
+pub mod admit;
 pub mod ids;
 pub mod state;
