@@ -3,4 +3,5 @@
 //! `core` (the crate `slipstream_core`) decides; this crate does. See `ARCHITECTURE.md`.
 
 pub mod executor;
+pub mod python;
 pub mod store;

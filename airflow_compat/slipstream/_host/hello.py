@@ -1,0 +1,60 @@
+"""What every host process does first: die with its parent, import Airflow, say which one it is."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from . import wire
+
+if TYPE_CHECKING:
+    from socket import socket
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(sig: int) -> None:
+    """Ask the kernel for ``sig`` at the parent's death. Elsewhere than on Linux the closed socket has to do."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
+
+
+def tail(error: BaseException, lines: int = 12) -> str:
+    """Return the last lines of an error's traceback."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def import_airflow(sock: socket) -> str:
+    """Import Airflow and return its version; without it, say so to the parent and leave."""
+    try:
+        import airflow
+    except ModuleNotFoundError as error:
+        if error.name != "airflow":
+            refuse(sock, tail(error))
+        wire.write(sock, {"failed": "no_airflow"})
+        sys.exit(1)
+    except BaseException as error:
+        refuse(sock, tail(error))
+    version = airflow.__version__
+    if not version.startswith("3.3."):
+        wire.write(sock, {"failed": "unsupported", "airflow": version})
+        sys.exit(1)
+    return version
+
+
+def refuse(sock: socket, why: str) -> None:
+    """Report that this process cannot start, and leave."""
+    wire.write(sock, {"failed": "error", "why": why})
+    sys.exit(1)
+
+
+def hello(sock: socket, airflow: str, **more: object) -> None:
+    """Tell the parent that this process is ready."""
+    facts = {"python": platform.python_version(), "airflow": airflow, "prefix": sys.prefix}
+    wire.write(sock, {"ready": {**facts, **more}})

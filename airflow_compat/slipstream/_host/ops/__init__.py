@@ -1,0 +1,1 @@
+"""Operations that the service runs, one module per family."""

@@ -1,0 +1,123 @@
+"""A process with Airflow imported that forks one child per request.
+
+A request is one byte with four descriptors: the child's requests, stdout, stderr and log sockets. Answers are
+``{"forked": pid}``, or ``{"refused": why}``, in the order of the requests; later ``{"exited": pid, "code": n}`` or
+``{"exited": pid, "signal": n}``. The child is Airflow's own: ``_fork_main`` with the target of its kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from . import hello, preload, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FDS = 4
+
+
+def main(sock: socket.socket, settings: dict) -> None:
+    """Import, say hello, then serve until the parent closes the socket."""
+    kind, skip = settings["kind"], settings["skip"]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    airflow = hello.import_airflow(sock)
+    try:
+        target, added = preload.load(kind, skip)
+    except BaseException as error:
+        hello.refuse(sock, hello.tail(error))
+    threads = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1
+    gc.collect()
+    gc.freeze()
+    hello.hello(sock, airflow, threads=threads, culprit=added)
+    if threads == 1:
+        with contextlib.suppress(wire.Closed, ConnectionError):
+            serve(sock, kind, target)
+
+
+def serve(sock: socket.socket, kind: str, target: Callable[[], None]) -> None:
+    """Fork on request and report exits."""
+    wake_read, wake_write = socket.socketpair()
+    wake_read.setblocking(False)
+    wake_write.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+    while True:
+        ready, _, _ = select.select([sock, wake_read], [], [])
+        if wake_read in ready:
+            with contextlib.suppress(BlockingIOError):
+                while wake_read.recv(1024):
+                    pass
+            reap(sock)
+        if sock in ready:
+            fds = receive(sock)
+            try:
+                pid = os.fork()
+            except OSError as error:
+                wire.write(sock, {"refused": str(error)})
+            else:
+                if pid == 0:
+                    become_child(kind, target, fds, (sock, wake_read, wake_write))
+                # Also from this side, so that the group exists before anyone can signal it.
+                with contextlib.suppress(OSError):
+                    os.setpgid(pid, pid)
+                wire.write(sock, {"forked": pid})
+            for fd in fds:
+                os.close(fd)
+
+
+def receive(sock: socket.socket) -> list[int]:
+    """Take one request's descriptors."""
+    data, fds, _, _ = socket.recv_fds(sock, 1, FDS)
+    if not data:
+        raise wire.Closed
+    if len(fds) != FDS:
+        raise RuntimeError(f"a fork request must carry {FDS} descriptors, it carries {len(fds)}")
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return fds
+
+
+def reap(sock: socket.socket) -> None:
+    """Report every child that has ended."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if os.WIFSIGNALED(status):
+            wire.write(sock, {"exited": pid, "signal": os.WTERMSIG(status)})
+        else:
+            wire.write(sock, {"exited": pid, "code": os.WEXITSTATUS(status)})
+
+
+def become_child(
+    kind: str, target: Callable[[], None], fds: list[int], own: tuple[socket.socket, ...]
+) -> NoReturn:
+    """Turn the fork into Airflow's child process; never return."""
+    try:
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for sock in own:
+            sock.close()
+        if kind != "task":
+            # A task outlives its zygote, a parse does not.
+            hello.die_with_parent(signal.SIGKILL)
+        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+        from airflow.sdk.execution_time.supervisor import _fork_main
+
+        requests, stdout, stderr = (socket.socket(fileno=fd) for fd in fds[:3])
+        _fork_main(requests, stdout, stderr, fds[3], target)
+    finally:
+        os._exit(127)

@@ -1,0 +1,18 @@
+//! The Python side: where user code, Airflow's own functions and plugins run, always in processes of their own.
+//!
+//! The interpreter is the Airflow environment's. It is sent a small package (`airflow_compat/slipstream/_host`, compiled
+//! into this binary) through the socket on its fd 0; nothing has to be installed in the environment.
+
+mod error;
+mod interpreter;
+mod launch;
+mod service;
+mod sources;
+mod wire;
+mod zygote;
+
+pub use error::PythonError;
+pub use interpreter::{Interpreter, Places};
+pub use launch::Hello;
+pub use service::Service;
+pub use zygote::{ChildFds, ChildStatus, Zygote, ZygoteEvent, ZygoteKind};

@@ -1,0 +1,25 @@
+//! The Python package that is compiled into this binary.
+
+macro_rules! sources {
+    ($($name:literal <- $path:literal),+ $(,)?) => {
+        /// Every module of the package: its name inside the process, and its source.
+        pub(super) const MODULES: &[(&str, &str)] = &[$((
+            concat!("_slipstream_host", $name),
+            include_str!(concat!("../../airflow_compat/slipstream/_host/", $path)),
+        )),+];
+    };
+}
+
+sources! {
+    "" <- "__init__.py",
+    ".hello" <- "hello.py",
+    ".wire" <- "wire.py",
+    ".preload" <- "preload.py",
+    ".zygote" <- "zygote.py",
+    ".service" <- "service.py",
+    ".ops" <- "ops/__init__.py",
+    ".ops.probe" <- "ops/probe.py",
+}
+
+/// The first code of a host process.
+pub(super) const BOOTSTRAP: &str = include_str!("../../airflow_compat/slipstream/_host/bootstrap.py");

@@ -1,0 +1,188 @@
+//! A Python process with Airflow imported that forks one child per request: `_host/zygote.py`.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::Interest;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Child;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::PythonError;
+use super::interpreter::Interpreter;
+use super::launch::{Hello, Process, launch};
+use super::wire;
+
+/// What a zygote's children do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZygoteKind {
+    /// Run one task try: `airflow.sdk.execution_time.task_runner.main`. They outlive the zygote.
+    Task,
+    /// Parse one Dag file, or run its callbacks: `airflow.dag_processing.processor._parse_file_entrypoint`.
+    Parse,
+    /// Run one executor callback: `airflow.sdk.execution_time.callback_supervisor.execute_callback`.
+    Callback,
+}
+
+impl ZygoteKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Parse => "parse",
+            Self::Callback => "callback",
+        }
+    }
+}
+
+/// The child's ends of its sockets. They are closed here once the child has them.
+#[derive(Debug)]
+pub struct ChildFds {
+    /// Requests of the child and answers to them; becomes its fd 0.
+    pub requests: OwnedFd,
+    /// Its stdout.
+    pub stdout: OwnedFd,
+    /// Its stderr.
+    pub stderr: OwnedFd,
+    /// Its log lines, one JSON object each.
+    pub logs: OwnedFd,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildStatus {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}
+
+/// What a zygote reports on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZygoteEvent {
+    /// A child ended. It can be read before [`Zygote::fork`] has returned its number to another task: keep it then.
+    Exited {
+        /// The child.
+        pid: i32,
+        /// How.
+        status: ChildStatus,
+    },
+    /// The zygote itself is gone; start another one. No more events come; how its children end is not known here.
+    Died,
+}
+
+type Pending = Arc<Mutex<VecDeque<oneshot::Sender<Result<i32, PythonError>>>>>;
+
+/// A running zygote. Dropped, it is killed; children of [`ZygoteKind::Task`] live on.
+#[derive(Debug)]
+pub struct Zygote {
+    hello: Hello,
+    socket: OwnedWriteHalf,
+    pending: Pending,
+    _child: Child,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    forked: Option<i32>,
+    refused: Option<String>,
+    exited: Option<i32>,
+    code: Option<i32>,
+    signal: Option<i32>,
+}
+
+impl Zygote {
+    /// Starts a zygote and waits until everything is imported and it is single-threaded.
+    ///
+    /// # Errors
+    /// When the interpreter has no Airflow, an unsupported one, does not start, or cannot be made single-threaded.
+    pub async fn start(
+        interpreter: &Interpreter,
+        kind: ZygoteKind,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<ZygoteEvent>), PythonError> {
+        let process = launch_single_threaded(interpreter, kind).await?;
+        let (read, write) = process.socket.into_split();
+        let (events, receiver) = mpsc::unbounded_channel();
+        let pending = Pending::default();
+        tokio::spawn(listen(read, pending.clone(), events));
+        let zygote = Self { hello: process.hello, socket: write, pending, _child: process.child };
+        Ok((zygote, receiver))
+    }
+
+    /// Which Python and Airflow it is.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Forks a child with these sockets; returns its process id, which is also its process group.
+    ///
+    /// # Errors
+    /// [`PythonError::Died`] when the zygote is gone, [`PythonError::Fork`] when the system refuses.
+    pub async fn fork(&self, fds: ChildFds) -> Result<i32, PythonError> {
+        let raw = [&fds.requests, &fds.stdout, &fds.stderr, &fds.logs].map(AsRawFd::as_raw_fd);
+        let stream: &tokio::net::UnixStream = self.socket.as_ref();
+        let (sender, answer) = oneshot::channel();
+        let mut sender = Some(sender);
+        let sent = stream.async_io(Interest::WRITABLE, || {
+            // Sent and noted under one lock: answers come in the order of the requests.
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let (data, rights) = ([IoSlice::new(b"f")], [ControlMessage::ScmRights(&raw)]);
+            sendmsg::<()>(stream.as_raw_fd(), &data, &rights, MsgFlags::MSG_NOSIGNAL, None)
+                .map_err(io::Error::from)?;
+            pending.extend(sender.take());
+            Ok(())
+        });
+        sent.await.map_err(|_| PythonError::Died)?;
+        drop(fds);
+        answer.await.unwrap_or(Err(PythonError::Died))
+    }
+}
+
+/// Starts the process again without each import that started a thread: a fork of a threaded process is not safe.
+async fn launch_single_threaded(interpreter: &Interpreter, kind: ZygoteKind) -> Result<Process, PythonError> {
+    let mut skip: Vec<String> = Vec::new();
+    loop {
+        let process = launch(interpreter, "zygote", json!({"kind": kind.as_str(), "skip": &skip})).await?;
+        if process.hello.threads <= 1 {
+            return Ok(process);
+        }
+        match process.hello.culprit {
+            Some(culprit) if !skip.contains(&culprit) => {
+                tracing::warn!(import = culprit, "an import starts a thread; tasks are forked without it");
+                skip.push(culprit);
+            }
+            _ => {
+                let why = "Airflow itself or a plugin starts a thread when it is imported, so that forking is not safe";
+                return Err(PythonError::Start {
+                    interpreter: interpreter.path().to_owned(),
+                    why: why.to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// Hands on what the zygote says until it is gone.
+async fn listen(mut socket: OwnedReadHalf, pending: Pending, events: mpsc::UnboundedSender<ZygoteEvent>) {
+    while let Ok(message) = wire::read::<Message>(&mut socket).await {
+        let next = || pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        // A caller or a reader that went away misses nothing that matters.
+        if let Some(pid) = message.forked {
+            next().map(|caller| caller.send(Ok(pid)));
+        } else if let Some(why) = message.refused {
+            next().map(|caller| caller.send(Err(PythonError::Fork(why))));
+        } else if let Some(pid) = message.exited {
+            let status = match message.signal {
+                Some(signal) => ChildStatus::Signal(signal),
+                None => ChildStatus::Code(message.code.unwrap_or(1)),
+            };
+            let _ = events.send(ZygoteEvent::Exited { pid, status });
+        }
+    }
+    pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let _ = events.send(ZygoteEvent::Died);
+}
