@@ -1,6 +1,6 @@
 //! Which Python is the Airflow environment's.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::error::PythonError;
@@ -9,6 +9,7 @@ use super::error::PythonError;
 #[derive(Clone, Debug)]
 pub struct Interpreter {
     path: PathBuf,
+    env: Vec<(OsString, OsString)>,
 }
 
 /// Where an interpreter may be found, first come first served.
@@ -31,7 +32,7 @@ impl Interpreter {
     pub fn find(places: Places<'_>) -> Result<Self, PythonError> {
         if let Some(option) = places.option.filter(|option| !option.is_empty()) {
             let path = PathBuf::from(option);
-            return if path.is_file() { Ok(Self { path }) } else { Err(PythonError::NotAFile(path)) };
+            return if path.is_file() { Ok(Self::at(path)) } else { Err(PythonError::NotAFile(path)) };
         }
         let folders: Vec<PathBuf> =
             places.path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
@@ -40,12 +41,24 @@ impl Interpreter {
         let active = || places.virtual_env.and_then(|env| python_in(&Path::new(env).join("bin")));
         let on_path = || folders.iter().map(|folder| folder.join("python3")).find(|path| path.is_file());
         let path = beside_airflow.or_else(active).or_else(on_path).ok_or(PythonError::NoInterpreter)?;
-        Ok(Self { path })
+        Ok(Self::at(path))
     }
 
     /// The interpreter at `path`, unchecked: a process that starts it finds out.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), env: Vec::new() }
+    }
+
+    /// The same interpreter, whose processes see this variable of the environment too.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// What [`Interpreter::with_env`] added.
+    pub(super) fn env(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// Where it is.

@@ -68,6 +68,7 @@ pub(super) async fn launch(
     let child = Command::new(interpreter.path())
         .arg("-c")
         .arg(sources::BOOTSTRAP)
+        .envs(interpreter.env())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .kill_on_drop(true)
         .spawn()

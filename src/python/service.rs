@@ -102,7 +102,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_operation_that_overruns_is_stopped_and_the_next_one_runs() {
-        let service = Service::start(&Interpreter::at(".venv/bin/python")).await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let interpreter = Interpreter::at(".venv/bin/python").with_env("AIRFLOW_HOME", home.path());
+        let service = Service::start(&interpreter).await.unwrap();
         assert!(service.hello().airflow.starts_with("3.3."));
         let before = service.call("probe.about", json!({}), LIMIT).await.unwrap();
         let short = Duration::from_millis(50);

@@ -15,6 +15,7 @@ sources! {
     ".hello" <- "hello.py",
     ".wire" <- "wire.py",
     ".preload" <- "preload.py",
+    ".callback" <- "callback.py",
     ".zygote" <- "zygote.py",
     ".service" <- "service.py",
     ".ops" <- "ops/__init__.py",

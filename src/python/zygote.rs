@@ -186,3 +186,51 @@ async fn listen(mut socket: OwnedReadHalf, pending: Pending, events: mpsc::Unbou
     pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let _ = events.send(ZygoteEvent::Died);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// Our ends of a child's sockets, and the child's.
+    fn sockets() -> ([UnixStream; 4], ChildFds) {
+        let pairs = [(); 4].map(|()| UnixStream::pair().unwrap());
+        let [(r, requests), (o, stdout), (e, stderr), (l, logs)] = pairs;
+        let fds = ChildFds {
+            requests: requests.into(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            logs: logs.into(),
+        };
+        ([r, o, e, l], fds)
+    }
+
+    #[tokio::test]
+    async fn a_child_has_its_sockets_and_its_own_process_group_and_its_end_is_reported() {
+        let home = tempfile::tempdir().unwrap();
+        let interpreter = Interpreter::at(".venv/bin/python").with_env("AIRFLOW_HOME", home.path());
+        let (zygote, mut events) = Zygote::start(&interpreter, ZygoteKind::Parse).await.unwrap();
+        let ([requests, _, _, mut logs], fds) = sockets();
+        let killed = zygote.fork(fds).await.unwrap();
+        let group = nix::unistd::Pid::from_raw(killed);
+        assert_eq!(nix::unistd::getpgid(Some(group)).unwrap(), group);
+        nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let status = ChildStatus::Signal(9);
+        assert_eq!(events.recv().await, Some(ZygoteEvent::Exited { pid: killed, status }));
+        drop(requests);
+        assert_eq!(logs.read(&mut [0; 10]).unwrap(), 0, "the zygote keeps no copy of a child's socket");
+
+        let ([requests, _, _, _], fds) = sockets();
+        let pid = zygote.fork(fds).await.unwrap();
+        drop(requests);
+        let ended = events.recv().await;
+        assert!(
+            matches!(ended, Some(ZygoteEvent::Exited { pid: who, status: ChildStatus::Code(code) }) if who == pid && code != 0)
+        );
+
+        drop(zygote);
+        assert_eq!(events.recv().await, Some(ZygoteEvent::Died));
+    }
+}

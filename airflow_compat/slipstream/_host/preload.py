@@ -1,45 +1,175 @@
-"""What the zygotes import and build once, so that no child has to."""
+"""What the zygotes import and build once, so that no child has to.
+
+Every step is one name in ``STEPS``; a step that starts a thread is named to the parent, which then starts a zygote that
+skips it (its children do it themselves, later).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NEEDED = (
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.dag_processing.dagbag",
+    "airflow.dag_processing.bundles.local",
+)
+"""Modules without which no child can do anything."""
+
+USUAL = (
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.execution_time.task_mapping",
+    "airflow.sdk.execution_time.timeout",
+    "airflow.sdk._shared.logging.remote",
+    "airflow.sdk.serde",
+    "airflow.utils.hashlib_wrapper",
+    "airflow.version",
+    "encodings.idna",
+    "setproctitle",
+)
+"""Modules that every task imports sooner or later."""
+
+STANDARD = (
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.bash",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.operators.python",
+    "airflow.providers.standard.sensors.base",
+)
+"""What most Dag files import."""
+
 
 def parse_target() -> Callable[[], None]:
     """Return the entry point of a parse child."""
-    from airflow.dag_processing.processor import _parse_file_entrypoint
+    from airflow.dag_processing import processor
 
-    return _parse_file_entrypoint
+    # SQLAlchemy's mappers and the serializer are built at first use; a parse needs them all.
+    importlib.import_module("airflow.serialization.serialized_objects")
+    return processor._parse_file_entrypoint
 
 
 def task_target() -> Callable[[], None]:
     """Return the entry point of a task child."""
-    from airflow.sdk.execution_time.supervisor import _subprocess_main
+    from airflow.sdk.execution_time import supervisor
 
-    return _subprocess_main
+    # As the supervisor of a task: its secrets are not for other processes of the same user.
+    supervisor._make_process_nondumpable()
+    return supervisor._subprocess_main
 
 
-TARGETS = {"parse": parse_target, "task": task_target}
+def callback_target() -> Callable[[], None]:
+    """Return the entry point of an executor callback's child."""
+    from . import callback
+
+    return callback.main
+
+
+TARGETS = {"parse": parse_target, "task": task_target, "callback": callback_target}
 """For each kind of zygote, how to get the entry point of its children."""
 
-NEEDED = ["airflow.sdk.execution_time.task_runner", "airflow.dag_processing.dagbag"]
-"""Modules without which no child can do anything."""
+
+class BuiltOnce:
+    """Stands in for ``pydantic.TypeAdapter`` in one module: the adapter of a type is built at its first use only."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        self.built: dict[int, tuple[Any, Any]] = {}
+
+    def __getitem__(self, _: Any) -> BuiltOnce:
+        return self
+
+    def __call__(self, kind: Any, **options: Any) -> Any:
+        if options:
+            return self.real(kind, **options)
+        # The type itself is kept beside its adapter, so that its id stays its own.
+        if id(kind) not in self.built:
+            self.built[id(kind)] = (kind, self.real(kind))
+        return self.built[id(kind)][1]
+
+
+def adapters() -> None:
+    """Build the validators of the messages between a child and its supervisor."""
+    from airflow.dag_processing import processor
+    from airflow.sdk.execution_time import comms
+
+    comms.TypeAdapter = BuiltOnce(comms.TypeAdapter)
+    comms.TypeAdapter(comms.ToTask)
+    processor.TypeAdapter = BuiltOnce(processor.TypeAdapter)
+    processor.TypeAdapter[processor.ToDagProcessor](processor.ToDagProcessor)
+
+
+def modules(*groups: tuple[str, ...]) -> Callable[[], None]:
+    """Return a step that imports what is installed of ``groups``."""
+
+    def step() -> None:
+        for name in (name for group in groups for name in group):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+    return step
+
+
+def jinja() -> None:
+    """Render one template, for what Jinja builds at its first use."""
+    from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
+
+    SandboxedEnvironment(cache_size=0).from_string("{{ ds }} {% if x %}{{ x | upper }}{% endif %}").render(x="a")
+
+
+def plugins() -> None:
+    """Find the plugins and their listeners, as a task's start does."""
+    from airflow.sdk.listener import get_listener_manager
+    from airflow.sdk.plugins_manager import integrate_macros_plugins
+
+    integrate_macros_plugins()
+    get_listener_manager()
+
+
+def providers() -> None:
+    """Look up the decorators of the installed providers, as the first ``@task`` of a Dag file does."""
+    from airflow.sdk.definitions.decorators import task
+
+    _ = task.python
+
+
+def bundles() -> None:
+    """Read the bundles' configuration."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager()
+
+
+STEPS: dict[str, Callable[[], None]] = {
+    "usual modules": modules(USUAL),
+    "standard operators": modules(STANDARD),
+    "message adapters": adapters,
+    "jinja": jinja,
+    "bundles": bundles,
+    "providers": providers,
+    "plugins": plugins,
+}
+"""What is done before the first fork, in this order."""
 
 
 def load(kind: str, skip: list[str]) -> tuple[Callable[[], None], str | None]:
-    """Import everything but ``skip``; return the children's target and the first import that started a thread."""
-    target = TARGETS[kind]()
+    """Do every step but ``skip``; return the children's entry point and the first step that started a thread."""
     for name in NEEDED:
         importlib.import_module(name)
+    target = TARGETS[kind]()
     culprit = None
-    for name in ():
+    for name, step in STEPS.items():
         if name in skip:
             continue
+        # A plugin or a provider that cannot be loaded is each child's own trouble, reported there.
+        with contextlib.suppress(Exception):
+            step()
         if culprit is None and thread_count() > 1:
             culprit = name
     return target, culprit
