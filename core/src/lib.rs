@@ -4,5 +4,7 @@
 //! its facts. The crate `slipstream` loads the facts, calls these functions and writes what they decided.
 
 pub mod admit;
+pub mod dag;
 pub mod ids;
+pub mod run;
 pub mod state;

@@ -1,0 +1,15 @@
+//! What becomes of one dag run: its first task instances, what must be loaded to judge it, and the judgement.
+//!
+//! Mirrors the deciding half of `airflow/models/dagrun.py` (`verify_integrity`, `update_state`, `schedule_tis`). The
+//! order of calls for one running dag run is [`needs`], load what it names into [`Loaded`], [`examine`], write the
+//! decisions in their order, then the outcome.
+
+mod decision;
+mod facts;
+mod need;
+
+pub use decision::{
+    Dates, Decision, Examination, Expansion, FailureReason, Outcome, Reason, TiRef, TryNumber,
+};
+pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};
+pub use need::{Needs, PreviousRunKind, PreviousRunNeed};
