@@ -4,9 +4,14 @@
 //! never see a driver type. Statements are written by hand because the hot ones are set-based and because Airflow's rows
 //! must keep SQLAlchemy's forms (see [`sql`]).
 
+pub mod assets;
+pub mod callbacks;
 pub mod db;
+pub mod deadlines;
+pub mod encoding;
 pub mod error;
 pub mod row;
+pub mod runs;
 pub mod sql;
 
 pub use db::{Conn, Db, Target, Tx, retry};

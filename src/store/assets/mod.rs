@@ -1,0 +1,6 @@
+//! Assets: queued events that make runs, and which assets are in use.
+
+pub mod events;
+pub mod orphanage;
+pub mod partitions;
+pub mod queue;

@@ -1,0 +1,206 @@
+//! Creation of dag runs with their task instances and deadlines: what `SerializedDAG.create_dagrun` does in Airflow
+//! (`airflow/serialization/definitions/dag.py`), for many runs in a few statements.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::state::RunType;
+
+use super::dag_bag::CachedDag;
+use super::db::Conn;
+use super::deadlines;
+use super::error::StoreError;
+use super::runs::carrier;
+use super::runs::insert_run::{RunRow, insert_runs};
+use super::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun};
+use super::runs::params::{self, ParamError};
+use super::runs::run_id::{RunIdError, RunIdRules};
+
+pub use super::runs::insert_run::{NewRun, TriggeredBy};
+pub use super::runs::insert_task_instances::insert_task_instances;
+
+/// What a deployment says about new runs.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Which names are allowed.
+    pub run_ids: RunIdRules,
+    /// `task_instance.unixname`: the user that the scheduler runs as.
+    pub unixname: String,
+}
+
+/// A run that is to be created, and the newest version of its Dag.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// The run.
+    pub run: NewRun,
+    /// `DagBag::latest` of its Dag.
+    pub dag: Arc<CachedDag>,
+}
+
+/// What became of a [`RunRequest`].
+#[derive(Debug)]
+pub enum Creation {
+    /// It exists now.
+    Created(CreatedRun),
+    /// Another run has its name or its logical date.
+    Exists,
+    /// It must not exist; the reason is for the log.
+    Refused(RunRefused),
+}
+
+/// A run that was created.
+#[derive(Clone, Debug)]
+pub struct CreatedRun {
+    /// `dag_run.id`.
+    pub id: i64,
+    /// What was asked for.
+    pub run: NewRun,
+    /// How many task instances it got, for the metric `task_instance_created`.
+    pub task_instances: usize,
+}
+
+/// Why a run must not be created: Airflow's `ValueError`s and their kin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunRefused {
+    /// Its name.
+    #[error(transparent)]
+    RunId(#[from] RunIdError),
+    /// It has a data interval and no logical date.
+    #[error("data_interval must be None when logical_date is None")]
+    DataInterval,
+    /// It has a partition key, and its Dag has no partitions.
+    #[error("Dag '{0}' is not a partitioned Dag and does not accept a partition_key.")]
+    NotPartitioned(DagId),
+    /// Its partition key is empty or too long.
+    #[error("{0}")]
+    PartitionKey(String),
+    /// Its conf, or a default of the Dag's params, does not satisfy the params' schemas.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+}
+
+/// Longest partition key (`ID_LEN`).
+const PARTITION_KEY_LENGTH: usize = 250;
+
+/// Checks a run as Airflow does before it is created.
+///
+/// # Errors
+/// Why it must not be created.
+pub fn check(request: &RunRequest, rules: &RunIdRules) -> Result<(), RunRefused> {
+    let RunRequest { run, dag } = request;
+    if run.logical_date.is_none() && run.data_interval.is_some() {
+        return Err(RunRefused::DataInterval);
+    }
+    rules.check(run.run_type, run.run_id.as_str())?;
+    if let Some(key) = &run.partition_key {
+        if !dag.timetable.is_partitioned() && !dag.timetable.is_partitioned_at_runtime() {
+            return Err(RunRefused::NotPartitioned(run.dag_id.clone()));
+        }
+        if key.trim().is_empty() {
+            let why = "partition_key must not be empty or whitespace-only.";
+            return Err(RunRefused::PartitionKey(why.to_owned()));
+        }
+        if key.chars().count() > PARTITION_KEY_LENGTH {
+            let why = format!("partition_key must be at most {PARTITION_KEY_LENGTH} characters long.");
+            return Err(RunRefused::PartitionKey(why));
+        }
+    }
+    params::check(&dag.dag.params, run.conf.as_ref())?;
+    Ok(())
+}
+
+/// Creates runs with their task instances and deadlines; the answers are in the order of the requests.
+///
+/// # Errors
+/// As any statement; then the transaction cannot go on.
+pub async fn create<C: Conn>(
+    tx: &C,
+    requests: Vec<RunRequest>,
+    options: &RunOptions,
+    now: DateTime<Utc>,
+) -> Result<Vec<Creation>, StoreError> {
+    let checked: Vec<Result<(), RunRefused>> =
+        requests.iter().map(|request| check(request, &options.run_ids)).collect();
+    let good: Vec<&RunRequest> = requests
+        .iter()
+        .zip(&checked)
+        .filter_map(|(request, verdict)| verdict.is_ok().then_some(request))
+        .collect();
+    let bundles = bundle_versions(tx, &good).await?;
+    let rows: Vec<RunRow> = good.iter().map(|request| row(request, &bundles)).collect();
+    let ids = insert_runs(tx, &rows, now).await?;
+
+    let id_of = |run: &NewRun| ids.get(&(run.dag_id.clone(), run.run_id.clone())).copied();
+    let mut instances = Vec::with_capacity(rows.len());
+    let mut with_deadlines = Vec::new();
+    let mut counts: HashMap<(DagId, RunId), usize> = HashMap::with_capacity(rows.len());
+    for (request, row) in good.iter().zip(&rows) {
+        let Some(id) = id_of(&row.run) else { continue };
+        let tis = first_task_instances(request);
+        counts.insert((row.run.dag_id.clone(), row.run.run_id.clone()), tis.len());
+        instances.push((ti_run(row), tis));
+        if request.dag.dag.has_deadlines() {
+            with_deadlines.push(deadlines::NewDeadlines {
+                dagrun_id: id,
+                serialized_dag_id: request.dag.serialized_id,
+                run: &row.run,
+            });
+        }
+    }
+    insert_task_instances(tx, &instances, &options.unixname, now).await?;
+    deadlines::create(tx, &with_deadlines, now).await?;
+
+    Ok(requests
+        .iter()
+        .zip(checked)
+        .map(|(request, verdict)| match (verdict, id_of(&request.run)) {
+            (Err(why), _) => Creation::Refused(why),
+            (Ok(()), None) => Creation::Exists,
+            (Ok(()), Some(id)) => {
+                let key = (request.run.dag_id.clone(), request.run.run_id.clone());
+                let task_instances = counts.get(&key).copied().unwrap_or(0);
+                Creation::Created(CreatedRun { id, run: request.run.clone(), task_instances })
+            }
+        })
+        .collect())
+}
+
+/// The bundle version that each Dag is at; runs are pinned to it unless the Dag opted out.
+async fn bundle_versions<C: Conn>(
+    tx: &C,
+    requests: &[&RunRequest],
+) -> Result<HashMap<DagId, Option<String>>, StoreError> {
+    let pinned: BTreeSet<&DagId> = requests
+        .iter()
+        .filter(|request| !request.dag.dag.disable_bundle_versioning)
+        .map(|request| &request.run.dag_id)
+        .collect();
+    if pinned.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = tx.sql("SELECT dag_id, bundle_version FROM dag WHERE dag_id IN (?)").bind_list(pinned);
+    tx.all(sql).await?.iter().map(|row| Ok((row.id("dag_id")?, row.text_opt("bundle_version")?))).collect()
+}
+
+fn row(request: &RunRequest, bundles: &HashMap<DagId, Option<String>>) -> RunRow {
+    let run = request.run.clone();
+    RunRow {
+        bundle_version: bundles.get(&run.dag_id).cloned().flatten(),
+        dag_version_id: request.dag.version_id,
+        context_carrier: carrier::fresh(run.conf.as_ref()),
+        run,
+    }
+}
+
+fn ti_run(row: &RunRow) -> TaskInstanceRun {
+    TaskInstanceRun {
+        dag_id: row.run.dag_id.clone(),
+        run_id: row.run.run_id.clone(),
+        dag_version_id: row.dag_version_id,
+        context_carrier: row.context_carrier.clone(),
+    }
+}

@@ -1,0 +1,9 @@
+//! Deadlines of dag runs (AIP-86; `airflow/models/deadline.py`, `airflow/serialization/definitions/deadline.py`).
+
+mod create;
+mod miss;
+mod reference;
+mod response;
+
+pub use create::{NewDeadlines, create};
+pub use miss::{Encrypt, MissedDeadline, handle_expired};

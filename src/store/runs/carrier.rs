@@ -1,0 +1,45 @@
+//! The W3C trace context of a dag run (`airflow/_shared/observability/traces/__init__.py`).
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The key of `dag_run.conf` that asks for detailed spans.
+const DETAIL_KEY: &str = "airflow/task_span_detail_level";
+
+/// A fresh trace for a dag run, as `dag_run.context_carrier` and its task instances' `context_carrier` store it.
+///
+/// The task instances of a run carry the same context as the run: without a span exporter Airflow's tracer hands the
+/// parent's context on unchanged.
+pub fn fresh(conf: Option<&Value>) -> Value {
+    let trace = Uuid::new_v4().simple().to_string();
+    let span = Uuid::new_v4().simple().to_string();
+    let mut carrier = json!({ "traceparent": format!("00-{trace}-{}-00", &span[..16]) });
+    if let Some(level) = conf.and_then(detail_level) {
+        carrier["tracestate"] = Value::from(format!("{DETAIL_KEY}={level}"));
+    }
+    json!({ "__type": "dict", "__var": carrier })
+}
+
+/// The detail level that the run's conf asks for; nothing for none, zero or what is no number.
+fn detail_level(conf: &Value) -> Option<i64> {
+    let level = match conf.get(DETAIL_KEY)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    level.filter(|level| *level != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_carrier_is_a_valid_unsampled_traceparent() {
+        let carrier = fresh(None);
+        let parent = carrier["__var"]["traceparent"].as_str().unwrap();
+        let parts: Vec<&str> = parent.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
+        assert!(carrier["__var"].get("tracestate").is_none());
+    }
+}
