@@ -2,6 +2,7 @@
 //!
 //! `core` (the crate `slipstream_core`) decides; this crate does. See `ARCHITECTURE.md`.
 
+pub mod config;
 pub mod executor;
 pub mod python;
 pub mod store;

@@ -1,0 +1,14 @@
+//! `[database]`.
+
+keys! { "database":
+    /// The metadata database, as a URL of SQLAlchemy.
+    SQL_ALCHEMY_CONN: String = "sql_alchemy_conn", "sqlite:///{AIRFLOW_HOME}/airflow.db", sensitive;
+    /// The schema in which Airflow's tables are.
+    SQL_ALCHEMY_SCHEMA: String = "sql_alchemy_schema", "";
+    /// Connections that are kept.
+    SQL_ALCHEMY_POOL_SIZE: i64 = "sql_alchemy_pool_size", 5;
+    /// Connections beyond that; −1: no limit.
+    SQL_ALCHEMY_MAX_OVERFLOW: i64 = "sql_alchemy_max_overflow", 10;
+    /// How often a transaction that failed is tried again.
+    MAX_DB_RETRIES: i64 = "max_db_retries", 3;
+}
