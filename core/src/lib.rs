@@ -4,7 +4,9 @@
 //! its facts. The crate `slipstream` loads the facts, calls these functions and writes what they decided.
 
 pub mod admit;
+pub mod asset;
 pub mod dag;
 pub mod ids;
 pub mod run;
+pub mod schedule;
 pub mod state;
