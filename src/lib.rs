@@ -6,3 +6,4 @@ pub mod config;
 pub mod executor;
 pub mod python;
 pub mod store;
+pub mod worker;

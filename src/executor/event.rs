@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use slipstream_core::ids::{DagId, RunId, TiKey};
 use uuid::Uuid;
 
-use super::workload::{Workload, WorkloadKey};
+use super::workload::Workload;
 
 /// How a workload's supervision ended. As in stock Airflow this is not the task's state: a task that failed in an orderly
 /// way, or whose process died, is reported as a success of the executor, and the database has the state.
@@ -53,8 +53,9 @@ pub enum ExecutorEvent {
         /// The run.
         run_id: RunId,
     },
-    /// The executor is (again) connected with its worker, and this is what the worker holds: what is queued or running
-    /// there can be adopted; what the scheduler thought was there and is not must be looked at.
+    /// The executor is (again) connected with its worker, and this is what the worker holds: a scheduler that has just
+    /// started adopts it. What this executor handed over itself is its own care: workloads that a killed worker took with
+    /// it are handed over again, and come back as `TaskEnded` if they had been started.
     Attached(Attached),
 }
 
@@ -65,7 +66,4 @@ pub struct Attached {
     pub running: Vec<Workload>,
     /// Workloads that wait for a slot.
     pub queued: Vec<Workload>,
-    /// Workloads that the executor had handed over and that a new worker does not know: their worker was killed. The
-    /// executor hands over again those that had not been started, these are the others.
-    pub lost: Vec<WorkloadKey>,
 }
