@@ -4,11 +4,16 @@
 //! Mirrors `airflow/executors/base_executor.py` and `airflow/executors/workloads/`.
 
 pub mod event;
+pub mod local;
 pub mod log_path;
+pub mod place;
+pub mod wire;
 pub mod workload;
 
 pub use event::{Attached, ExecutorEvent, Report};
+pub use local::{LocalExecutor, LocalOptions};
 pub use log_path::{LogTemplate, LogTemplateError};
+pub use place::Place;
 pub use workload::{
     BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, Workload, WorkloadKey, WorkloadTi,
 };

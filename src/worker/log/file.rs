@@ -10,7 +10,9 @@ use std::path::{Component, Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum LogFileError {
     /// The path leads out of the folder for logs.
-    #[error("the log path `{0}` is not below [logging] base_log_folder: change [logging] log_filename_template")]
+    #[error(
+        "the log path `{0}` is not below [logging] base_log_folder: change [logging] log_filename_template"
+    )]
     Outside(String),
     /// The system refused.
     #[error("the log file {path} cannot be opened: {source}")]

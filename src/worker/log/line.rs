@@ -215,7 +215,9 @@ mod tests {
         });
         assert_eq!(
             lines,
-            [r#"{"timestamp":"2026-01-02T03:04:05.000001Z","level":"warning","event":"hi","logger":"my.module","error_detail":[{"exc_type":"E"}]}"#]
+            [
+                r#"{"timestamp":"2026-01-02T03:04:05.000001Z","level":"warning","event":"hi","logger":"my.module","error_detail":[{"exc_type":"E"}]}"#
+            ]
         );
     }
 
@@ -246,7 +248,9 @@ mod tests {
     fn secrets_are_masked_in_records_and_output() {
         let lines = written(|log| {
             log.masker().learn(&json!("hunter22"), None);
-            log.record(br#"{"event":"pw hunter22","level":"info","extra":{"password":"x","note":"hunter22"}}"#);
+            log.record(
+                br#"{"event":"pw hunter22","level":"info","extra":{"password":"x","note":"hunter22"}}"#,
+            );
             log.output(Level::Info, "task.stdout", b"hunter22");
         });
         assert!(!lines.concat().contains("hunter22"), "{lines:?}");

@@ -69,7 +69,8 @@ impl MaskRules {
                 normal.push('_');
             }
         }
-        SENSITIVE.iter().any(|word| normal.contains(word)) || self.names.iter().any(|word| normal.contains(word))
+        SENSITIVE.iter().any(|word| normal.contains(word))
+            || self.names.iter().any(|word| normal.contains(word))
     }
 }
 

@@ -1,0 +1,345 @@
+//! The LocalExecutor: hands workloads to the `slipstream worker` of this deployment, which outlives the scheduler.
+//!
+//! Takes the place of `airflow/executors/local_executor.py`. Differences: a task goes on when the scheduler ends, and a
+//! worker that was killed is replaced and its tasks are reported at once.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::event::ExecutorEvent;
+use super::place::Place;
+use super::wire::{self, FromWorker, PROTOCOL, ToWorker};
+use super::workload::{Workload, WorkloadKey, WorkloadTi};
+
+/// How long a worker that was started may take until it can be reached.
+const WORKER_START: Duration = Duration::from_secs(30);
+/// Between two attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(20);
+/// After a failure.
+const LONG_PAUSE: Duration = Duration::from_secs(2);
+
+/// How to reach the worker.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// Where the worker is.
+    pub place: Place,
+    /// `[core] parallelism`: most workloads handed over at once.
+    pub parallelism: usize,
+    /// The command that starts a worker: this program and `worker`.
+    pub worker: Vec<PathBuf>,
+}
+
+/// The executor as the scheduler holds it. Cheap to clone; dropped, it leaves the worker with its work.
+#[derive(Clone, Debug)]
+pub struct LocalExecutor {
+    parallelism: usize,
+    held: Shared,
+    commands: mpsc::UnboundedSender<ToWorker>,
+}
+
+/// [`Held`], shared by the executor and its link. Never locked across an await.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<Held>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was handed over and has not ended.
+#[derive(Debug, Default)]
+struct Held {
+    work: HashMap<WorkloadKey, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    workload: Workload,
+    /// A task that resumes has its key again while its first process is only just ending.
+    times: usize,
+    /// The worker that has confirmed it.
+    confirmed_by: Option<Uuid>,
+}
+
+impl LocalExecutor {
+    /// Starts to look for the worker, and starts one if there is none. The first event is
+    /// [`ExecutorEvent::Attached`].
+    pub fn start(options: LocalOptions) -> (Self, mpsc::UnboundedReceiver<ExecutorEvent>) {
+        let (commands, command_receiver) = mpsc::unbounded_channel();
+        let (events, event_receiver) = mpsc::unbounded_channel();
+        let held = Shared::default();
+        let executor = Self { parallelism: options.parallelism, held: held.clone(), commands };
+        let link = Link { options, held, commands: command_receiver, events };
+        tokio::spawn(link.run());
+        (executor, event_receiver)
+    }
+
+    /// Hands over work. Nothing blocks: without a connection it is handed over once there is one.
+    pub fn queue(&self, workloads: Vec<Workload>) {
+        if workloads.is_empty() {
+            return;
+        }
+        for workload in &workloads {
+            self.held.lock().add(workload.clone());
+        }
+        // The link lives as long as the executor.
+        let _ = self.commands.send(ToWorker::Queue { workloads });
+    }
+
+    /// Slots that are taken: what was handed over and has not ended (`slots_occupied`).
+    pub fn slots_occupied(&self) -> usize {
+        self.held.lock().work.values().map(|entry| entry.times).sum()
+    }
+
+    /// Slots that are free (`slots_available`).
+    pub fn slots_available(&self) -> usize {
+        self.parallelism.saturating_sub(self.slots_occupied())
+    }
+
+    /// Whether this try of a task instance is in the executor's hands (`has_task`).
+    pub fn has_task(&self, ti: &WorkloadTi) -> bool {
+        self.has(&ti.workload_key())
+    }
+
+    /// As [`LocalExecutor::has_task`], by the key.
+    pub fn has(&self, key: &WorkloadKey) -> bool {
+        self.held.lock().work.contains_key(key)
+    }
+
+    /// Takes the work out of the queue, or ends its process; `TaskEnded` follows in either case (`revoke_task`).
+    pub fn kill(&self, key: WorkloadKey) {
+        let _ = self.commands.send(ToWorker::Kill { key });
+    }
+}
+
+impl Held {
+    fn add(&mut self, workload: Workload) {
+        let entry = self.work.entry(workload.key()).or_insert_with(|| Entry {
+            workload: workload.clone(),
+            times: 0,
+            confirmed_by: None,
+        });
+        entry.workload = workload;
+        entry.times += 1;
+        entry.confirmed_by = None;
+    }
+
+    fn end(&mut self, key: &WorkloadKey) {
+        if let Some(entry) = self.work.get_mut(key) {
+            entry.times -= 1;
+            if entry.times == 0 {
+                self.work.remove(key);
+            }
+        }
+    }
+
+    fn confirm(&mut self, key: &WorkloadKey, worker: Uuid) {
+        if let Some(entry) = self.work.get_mut(key) {
+            entry.confirmed_by = Some(worker);
+        }
+    }
+
+    /// Takes in what the worker holds; returns what it must be given (again).
+    fn meet(&mut self, worker: Uuid, theirs: &[Workload]) -> Vec<Workload> {
+        for workload in theirs {
+            let key = workload.key();
+            if !self.work.contains_key(&key) {
+                self.add(workload.clone());
+            }
+            self.confirm(&key, worker);
+        }
+        let unknown = self.work.values().filter(|entry| entry.confirmed_by != Some(worker));
+        unknown.map(|entry| entry.workload.clone()).collect()
+    }
+}
+
+/// The connection with the worker.
+struct Link {
+    options: LocalOptions,
+    held: Shared,
+    commands: mpsc::UnboundedReceiver<ToWorker>,
+    events: mpsc::UnboundedSender<ExecutorEvent>,
+}
+
+/// Why a connection has ended.
+enum End {
+    /// The scheduler has dropped its executor.
+    Dropped,
+    /// The worker is gone, or not understood.
+    Lost(io::Error),
+}
+
+impl Link {
+    async fn run(mut self) {
+        loop {
+            let end = match self.connect().await {
+                Ok(stream) => self.talk(stream).await,
+                Err(error) => End::Lost(error),
+            };
+            match end {
+                End::Dropped => return,
+                End::Lost(error) if self.commands.is_closed() => {
+                    return tracing::debug!(%error, "the connection with the worker ends");
+                }
+                End::Lost(error) => tracing::warn!(%error, "the worker was lost; connecting again"),
+            }
+        }
+    }
+
+    /// Connects with the worker, and starts one if none answers.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let socket = self.options.place.socket();
+        if let Ok(stream) = UnixStream::connect(&socket).await {
+            return Ok(stream);
+        }
+        self.start_worker()?;
+        let deadline = tokio::time::Instant::now() + WORKER_START;
+        loop {
+            match UnixStream::connect(&socket).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) if tokio::time::Instant::now() > deadline => {
+                    tracing::error!(
+                        socket = %socket.display(), %error,
+                        "the worker was started and cannot be reached: see its output; tasks wait meanwhile"
+                    );
+                    return Err(error);
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    fn start_worker(&self) -> io::Result<()> {
+        let [program, arguments @ ..] = self.options.worker.as_slice() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command to start a worker with"));
+        };
+        tracing::info!("starting a worker");
+        // Not killed with us, and its output goes where ours goes.
+        let mut worker =
+            Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(false).spawn()?;
+        tokio::spawn(async move {
+            match worker.wait().await {
+                Ok(status) if status.success() => tracing::debug!("the worker has ended"),
+                Ok(status) => tracing::warn!(%status, "the worker has ended"),
+                Err(error) => tracing::warn!(%error, "the worker cannot be waited for"),
+            }
+        });
+        Ok(())
+    }
+
+    async fn talk(&mut self, stream: UnixStream) -> End {
+        let (read, mut write) = stream.into_split();
+        let mut read = BufReader::new(read);
+        let worker = match self.greet(&mut read, &mut write).await {
+            Ok(worker) => worker,
+            Err(error) => {
+                tokio::time::sleep(LONG_PAUSE).await;
+                return End::Lost(error);
+            }
+        };
+        // Reading must not be cut off in the middle of a line, so that it has a task of its own.
+        let (sender, mut said) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let message = wire::read::<FromWorker>(&mut read).await;
+                let last = !matches!(message, Ok(Some(_)));
+                if sender.send(message).is_err() || last {
+                    return;
+                }
+            }
+        });
+        loop {
+            tokio::select! {
+                message = said.recv() => match message {
+                    Some(Ok(Some(message))) => {
+                        if let Err(error) = self.hear(message, worker, &mut write).await {
+                            return End::Lost(error);
+                        }
+                    }
+                    Some(Err(error)) => return End::Lost(error),
+                    Some(Ok(None)) | None => return End::Lost(gone()),
+                },
+                command = self.commands.recv() => {
+                    let Some(command) = command else { return End::Dropped };
+                    if let Err(error) = wire::write(&mut write, &command).await {
+                        return End::Lost(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first words; tells the scheduler what the worker holds and hands over what it does not.
+    async fn greet(
+        &mut self,
+        read: &mut BufReader<tokio::net::unix::OwnedReadHalf>,
+        write: &mut OwnedWriteHalf,
+    ) -> io::Result<Uuid> {
+        wire::write(write, &ToWorker::Hello { protocol: PROTOCOL }).await?;
+        let Some(FromWorker::Welcome { worker, pid, held }) = wire::read(read).await? else {
+            return Err(gone());
+        };
+        let theirs: Vec<Workload> = held.running.iter().chain(&held.queued).cloned().collect();
+        let missing = self.held.lock().meet(worker, &theirs);
+        tracing::info!(
+            pid,
+            running = held.running.len(),
+            queued = held.queued.len(),
+            handed_over = missing.len(),
+            "connected with the worker"
+        );
+        let _ = self.events.send(ExecutorEvent::Attached(held));
+        if !missing.is_empty() {
+            wire::write(write, &ToWorker::Queue { workloads: missing }).await?;
+        }
+        Ok(worker)
+    }
+
+    async fn hear(&self, message: FromWorker, worker: Uuid, write: &mut OwnedWriteHalf) -> io::Result<()> {
+        match message {
+            FromWorker::Queued { keys } => {
+                keys.iter().for_each(|key| self.held.lock().confirm(key, worker));
+            }
+            FromWorker::Event { seq, event } => {
+                if let Some(key) = ended(&event) {
+                    self.held.lock().end(&key);
+                }
+                let _ = self.events.send(event);
+                if let Some(seq) = seq {
+                    wire::write(write, &ToWorker::Got { seq }).await?;
+                }
+            }
+            FromWorker::Welcome { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// The workload that an event ends.
+fn ended(event: &ExecutorEvent) -> Option<WorkloadKey> {
+    match event {
+        ExecutorEvent::TaskEnded { key, ti_id, .. } => {
+            Some(WorkloadKey::Task { ti_id: *ti_id, try_number: key.try_number })
+        }
+        ExecutorEvent::CallbackEnded { id, .. } => Some(WorkloadKey::Callback { id: *id }),
+        ExecutorEvent::CallbackStarted { .. }
+        | ExecutorEvent::Changed { .. }
+        | ExecutorEvent::Attached(_) => None,
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the worker has ended")
+}

@@ -1,0 +1,103 @@
+//! Where a deployment's worker can be found.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Longest path of a unix socket, with room for the names of the files beside it.
+const LONGEST: usize = 100;
+
+/// The worker's place in the file system: its socket and the files beside it. The same for every process of a deployment
+/// on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Place {
+    /// The place of the deployment with this home and this database.
+    ///
+    /// It is below the home; if that makes the path too long for a socket, in a private folder of `temp`.
+    pub fn new(airflow_home: &Path, database_url: &str, temp: &Path) -> Self {
+        let mut hash = Sha256::new();
+        // A home may be shared by hosts; a socket cannot.
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        for part in
+            [airflow_home.as_os_str().as_encoded_bytes(), database_url.as_bytes(), host.as_encoded_bytes()]
+        {
+            hash.update(part);
+            hash.update([0]);
+        }
+        let name = format!("worker-{}", &hex::encode(hash.finalize())[..16]);
+        let home = airflow_home.join(".slipstream");
+        let fits = home.as_os_str().len() + name.len() + ".sock".len() < LONGEST;
+        let user = nix::unistd::geteuid();
+        let folder = if fits { home } else { temp.join(format!("slipstream-{user}")) };
+        Self { folder, name }
+    }
+
+    /// The worker's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(format!("{}.sock", self.name))
+    }
+
+    /// The file that a running worker has locked.
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join(format!("{}.lock", self.name))
+    }
+
+    /// The folder in which the worker notes the processes that it runs.
+    pub fn processes(&self) -> PathBuf {
+        self.folder.join(format!("{}.tasks", self.name))
+    }
+
+    /// Makes the folder, for this user only.
+    ///
+    /// # Errors
+    /// When it cannot be made, or belongs to somebody else.
+    pub fn prepare(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let found = fs::symlink_metadata(&self.folder)?;
+        if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
+            let text = format!("{} is not a folder of this user", self.folder.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        if found.mode() & 0o077 != 0 {
+            fs::set_permissions(&self.folder, Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deployments_have_places_of_their_own() {
+        let place = |home: &str, url: &str| Place::new(Path::new(home), url, Path::new("/tmp"));
+        assert_eq!(place("/a", "x"), place("/a", "x"));
+        assert_ne!(place("/a", "x").socket(), place("/a", "y").socket());
+        assert_ne!(place("/a", "x").socket().file_name(), place("/b", "x").socket().file_name());
+    }
+
+    #[test]
+    fn a_long_home_does_not_make_a_socket_too_long() {
+        let home = format!("/{}", "deep/".repeat(40));
+        let socket = Place::new(Path::new(&home), "x", Path::new("/tmp")).socket();
+        assert!(socket.starts_with("/tmp") && socket.as_os_str().len() < 104, "{}", socket.display());
+    }
+
+    #[test]
+    fn the_folder_is_private() {
+        let home = tempfile::tempdir().unwrap();
+        let place = Place::new(home.path(), "x", Path::new("/tmp"));
+        place.prepare().unwrap();
+        let mode = fs::metadata(place.socket().parent().unwrap()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

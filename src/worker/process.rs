@@ -1,0 +1,79 @@
+//! A task's process and our ends of its sockets.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+use super::exit::Exit;
+use crate::python::ChildFds;
+
+/// A process that was started for a task.
+#[derive(Debug)]
+pub struct Launched {
+    /// Its id, which is also its process group.
+    pub pid: i32,
+    /// Its end.
+    pub exit: oneshot::Receiver<Exit>,
+}
+
+/// No process could be started.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the task's process could not be started: {0}")]
+pub struct LaunchError(pub String);
+
+impl LaunchError {
+    /// For this reason.
+    pub fn because(why: impl ToString) -> Self {
+        Self(why.to_string())
+    }
+}
+
+/// What starts processes for tasks.
+pub trait Launcher {
+    /// Starts one; returns it with our ends of its sockets.
+    fn launch(&self) -> impl Future<Output = Result<(Launched, Sockets), LaunchError>>;
+}
+
+/// Our ends of a task's sockets.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Requests of the task and our responses.
+    pub requests: UnixStream,
+    /// Its fd 1.
+    pub stdout: UnixStream,
+    /// Its fd 2.
+    pub stderr: UnixStream,
+    /// Its log records.
+    pub logs: UnixStream,
+}
+
+/// A pair: our end, non-blocking, and the process's.
+pub fn pair() -> io::Result<(UnixStream, OwnedFd)> {
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
+}
+
+impl Sockets {
+    /// The four pairs of one process.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn open() -> io::Result<(Self, ChildFds)> {
+        let (requests, child_requests) = pair()?;
+        let (stdout, child_stdout) = pair()?;
+        let (stderr, child_stderr) = pair()?;
+        let (logs, child_logs) = pair()?;
+        let child = ChildFds {
+            requests: child_requests,
+            stdout: child_stdout,
+            stderr: child_stderr,
+            logs: child_logs,
+        };
+        Ok((Self { requests, stdout, stderr, logs }, child))
+    }
+}

@@ -1,0 +1,108 @@
+//! What a supervisor asks the database about its one task: the Execution API's part in a task's life.
+
+use chrono::{DateTime, Utc};
+use rmpv::Value;
+use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::state::TaskState;
+use uuid::Uuid;
+
+use crate::executor::ExecuteTask;
+
+/// A task was marked as running.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// `TIRunContext`, as the task reads it.
+    pub context: Value,
+    /// Whether a failure leads to another try.
+    pub should_retry: bool,
+    /// When the task was started first, if it resumes.
+    pub first_start: Option<DateTime<Utc>>,
+}
+
+/// Something was refused, with the status that the Execution API gives.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// 404, 409 or 410.
+    pub status: u16,
+    /// The sentence for people.
+    pub message: String,
+    /// The API's `detail`.
+    pub detail: serde_json::Value,
+}
+
+/// Why a question to the server has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The server refuses.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The server could not be asked. Worth another try later.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How a task's end came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// The state is in the database (`STATES_SENT_DIRECTLY`).
+    Reported(TaskState),
+    /// The task named the state; it is written when the process is gone.
+    Announced(TaskState),
+    /// The database says that the task is not to run any more.
+    Withdrawn,
+}
+
+impl Terminal {
+    /// Whether the process has some time left for listeners and callbacks only, and is then ended.
+    pub fn limits_overtime(self) -> bool {
+        match self {
+            Self::Announced(_) | Self::Reported(TaskState::Success | TaskState::UpForRetry) => true,
+            Self::Reported(_) | Self::Withdrawn => false,
+        }
+    }
+}
+
+/// The answer to one message of the task.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    /// The response's body.
+    pub body: Option<Value>,
+    /// The response's error.
+    pub error: Option<Value>,
+    /// The message reported or announced the task's end.
+    pub terminal: Option<Terminal>,
+    /// Runs that the message changed, other than the task's own.
+    pub changed: Vec<(DagId, RunId)>,
+}
+
+/// The server of one task.
+pub trait TaskServer {
+    /// Marks the task as running in process `pid`.
+    fn run(&mut self, pid: i32, start_date: DateTime<Utc>) -> impl Future<Output = Result<Started, ServerError>>;
+
+    /// Says that process `pid` still runs.
+    fn heartbeat(&mut self, pid: i32) -> impl Future<Output = Result<(), ServerError>>;
+
+    /// Answers a message of the task.
+    fn answer(&mut self, body: &Value) -> impl Future<Output = Reply>;
+
+    /// Writes a final state that was not reported by a message.
+    fn finish(
+        &mut self,
+        state: TaskState,
+        rendered_map_index: Option<&str>,
+    ) -> impl Future<Output = Result<(), ServerError>>;
+}
+
+/// What gives every task its server.
+pub trait Servers {
+    /// The server of one task.
+    type Server: TaskServer;
+
+    /// For this task.
+    fn server(&self, task: &ExecuteTask) -> Self::Server;
+
+    /// Which of these task instances are not running in the database.
+    fn not_running(&self, ids: &[Uuid]) -> impl Future<Output = Result<Vec<Uuid>, String>>;
+}

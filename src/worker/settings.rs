@@ -1,0 +1,33 @@
+//! What the deployment says about running tasks.
+
+use std::time::Duration;
+
+use super::log::{Level, LogFiles, MaskRules};
+
+/// Options of the supervision of tasks, under Airflow's names and with its defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Tasks at once: `[core] parallelism`.
+    pub parallelism: usize,
+    /// Time between heartbeats: `[workers] min_heartbeat_interval`.
+    pub heartbeat_interval: Duration,
+    /// Heartbeats that may fail in a row before the task is stopped: `[workers] max_failed_heartbeats`.
+    pub max_failed_heartbeats: u32,
+    /// How long a task's process may go on after it reported its end: `[core] task_success_overtime`.
+    pub overtime: Duration,
+    /// How long sockets are read after the process is gone, while something else holds them open:
+    /// `[workers] socket_cleanup_timeout`.
+    pub socket_cleanup: Duration,
+    /// Time between two signals of the kill ladder. Airflow has no option for it.
+    pub escalation: Duration,
+    /// Where logs go.
+    pub logs: LogFiles,
+    /// `[logging] logging_level`.
+    pub level: Level,
+    /// What is masked in logs.
+    pub mask: MaskRules,
+    /// This host's name, as `[core] hostname_callable` gives it.
+    pub hostname: String,
+    /// The user that tasks run as.
+    pub unixname: String,
+}
