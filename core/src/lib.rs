@@ -6,6 +6,8 @@
 pub mod admit;
 pub mod asset;
 pub mod dag;
+pub mod deps;
+pub mod expand;
 pub mod ids;
 pub mod run;
 pub mod schedule;

@@ -6,6 +6,7 @@
 
 mod error;
 mod expand_input;
+mod feeds;
 mod graph;
 mod group;
 mod read;
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 pub use error::DagError;
 pub use expand_input::{ExpandInput, Fill, Length, Shape};
+pub use feeds::Feeds;
 pub use group::{Group, GroupIndex};
 pub use rule::{TriggerRule, WeightRule};
 pub use scope::Scopes;
@@ -80,6 +82,8 @@ pub struct Dag {
     pub callbacks: DagCallbacks,
     /// Scopes of setups and teardowns, and the tasks that decide how a run ended.
     pub scopes: Scopes,
+    /// Whose results decide how many copies of which tasks there are.
+    pub feeds: Feeds,
     by_id: HashMap<TaskId, TaskIndex>,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::graph::Graph;
 use super::read_task::Defaults;
 use super::{Dag, DagCallbacks, DagError, Group, GroupIndex, Task, TaskIndex, value};
-use super::{read_group, read_task, scope, weight};
+use super::{feeds, read_group, read_task, scope, weight};
 use crate::ids::TaskId;
 
 /// What the parts of the reader share: the Dag's name for messages, and where each task is.
@@ -95,6 +95,7 @@ fn assemble(
     })?;
     weight::assign(&mut tasks, &graph);
     let scopes = scope::Scopes::new(&tasks);
+    let feeds = feeds::Feeds::new(&tasks, &groups);
     let field = |name: &str| dag.get(name).unwrap_or(&Value::Null);
     let number = |name: &str, default: i64| value::integer(field(name)).unwrap_or(default);
     let allowed_run_types = match field("allowed_run_types") {
@@ -132,6 +133,7 @@ fn assemble(
             on_failure: dag.contains_key("has_on_failure_callback"),
         },
         scopes,
+        feeds,
         by_id: names.by_id,
     })
 }

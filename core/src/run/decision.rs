@@ -139,6 +139,8 @@ pub enum Reason {
     LengthUnknown,
     /// The run took longer than `dagrun_timeout`.
     TimedOut,
+    /// Its task is in the Dag again.
+    Restored,
 }
 
 /// What became of the run.

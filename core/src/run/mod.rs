@@ -4,12 +4,24 @@
 //! order of calls for one running dag run is [`needs`], load what it names into [`Loaded`], [`examine`], write the
 //! decisions in their order, then the outcome.
 
+mod board;
+mod create;
 mod decision;
+mod examine;
+mod expansion;
 mod facts;
+mod judge;
 mod need;
+mod outcome;
+mod timeout;
 
+pub use create::{Integrity, NewTi, initial_task_instances, integrity, new_task_instance};
 pub use decision::{
     Dates, Decision, Examination, Expansion, FailureReason, Outcome, Reason, TiRef, TryNumber,
 };
+pub use examine::examine;
 pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};
-pub use need::{Needs, PreviousRunKind, PreviousRunNeed};
+pub use need::{Needs, PreviousRunKind, PreviousRunNeed, integrity_needs, needs};
+
+#[cfg(test)]
+mod tests;

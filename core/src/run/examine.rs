@@ -1,0 +1,99 @@
+//! The judgement of one running dag run (`SchedulerJobRunner._schedule_dag_run`, `DagRun.update_state`,
+//! `DagRun.schedule_tis`).
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::board::{Board, RowIndex};
+use super::expansion::{self, Expanded};
+use super::judge::{Judgement, judge};
+use super::{Decision, Examination, Facts, Outcome, TryNumber, outcome, timeout};
+use crate::state::{TaskState, is_schedulable};
+
+/// Judges a running dag run: which task instances become ready, skipped, failed or expanded, and whether the run ends.
+///
+/// Cascades are followed to their end: a task that is skipped or succeeds without being run lets the next ones be judged
+/// in the same call, level by level, so that the result is what Airflow reaches over several loops.
+pub fn examine(facts: &Facts<'_>, now: DateTime<Utc>) -> Examination {
+    if let Some(ended) = timeout::timed_out(facts, now) {
+        return ended;
+    }
+    if let Some(date) = facts.run.logical_date.filter(|date| *date > now) {
+        let outcome = Outcome::StillRunning { next_look: Some(date) };
+        return Examination { decisions: Vec::new(), outcome };
+    }
+    let mut board = Board::new(*facts, now);
+    board.look_at_everything();
+    loop {
+        let pass = board.next_pass();
+        if pass.is_empty() {
+            break;
+        }
+        for ready in ready_of(&mut board, pass) {
+            schedule(&mut board, ready);
+        }
+    }
+    let outcome = outcome::outcome(&mut board);
+    Examination { decisions: board.decisions, outcome }
+}
+
+/// One pass over the rows (`DagRun._get_ready_tis`): those that are ready, after all others got what they deserve.
+fn ready_of(board: &mut Board<'_>, mut pass: Vec<RowIndex>) -> Vec<RowIndex> {
+    let mut ready = Vec::new();
+    let mut revised = HashSet::new();
+    let mut next = 0;
+    while let Some(index) = pass.get(next).copied() {
+        next += 1;
+        if !is_schedulable(board.row(index).state) {
+            continue;
+        }
+        let judgement = judge(board, index);
+        board.row_mut(index).waits_until = match judgement {
+            Judgement::Early(date) => Some(date),
+            Judgement::Ready | Judgement::Blocked => None,
+        };
+        if judgement != Judgement::Ready {
+            continue;
+        }
+        if !board.row(index).map_index.is_mapped()
+            && let Expanded::Into(copies) = expansion::expand(board, index)
+        {
+            pass.extend(copies);
+            continue;
+        }
+        let task = board.row(index).task;
+        if revised.insert(task) {
+            ready.extend(expansion::revise(board, task));
+        }
+        ready.push(index);
+    }
+    ready
+}
+
+/// Sends a ready row on its way (`DagRun.schedule_tis`).
+fn schedule(board: &mut Board<'_>, index: RowIndex) {
+    let (from, ti) = (board.row(index).state, board.name(index));
+    if !is_schedulable(from) {
+        return;
+    }
+    let task = board.facts.dag.task(board.row(index).task);
+    let try_number = match from {
+        Some(TaskState::UpForReschedule) => TryNumber::Keep,
+        _ => TryNumber::Increment,
+    };
+    let (decision, to) = if task.succeeds_without_running() {
+        (Decision::SucceedEmpty { ti, from }, TaskState::Success)
+    } else if task.start_trigger.is_some() {
+        (Decision::DeferFromTrigger { ti, from, try_number }, TaskState::Deferred)
+    } else {
+        (Decision::Schedule { ti, from, try_number }, TaskState::Scheduled)
+    };
+    board.decisions.push(decision);
+    if to == TaskState::Success {
+        let now = board.now;
+        let row = board.row_mut(index);
+        (row.start_date, row.end_date) = (Some(now), Some(now));
+    }
+    board.change(index, to);
+}

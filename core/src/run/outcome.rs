@@ -1,0 +1,98 @@
+//! Whether a run has ended (`DagRun.update_state`).
+
+use chrono::{DateTime, Utc};
+
+use super::board::{Board, Row, RowIndex};
+use super::judge::{Judgement, judge};
+use super::{Decision, FailureReason, Outcome, TiRef, timeout};
+use crate::state::{TaskState, is_finished, is_schedulable};
+
+/// What became of the run, once no pass changes anything any more. Looks for a deadlock if nothing was set going; that
+/// may still write states.
+pub(super) fn outcome(board: &mut Board<'_>) -> Outcome {
+    let may_be_stuck = may_be_stuck(board) && !set_going(board);
+    let stuck = may_be_stuck && !can_go_on(board);
+    let mut unfinished = board.rows().filter(|(_, row)| !is_finished(row.state)).peekable();
+    if unfinished.peek().is_some() {
+        drop(unfinished);
+        if stuck && self::may_be_stuck(board) {
+            return Outcome::Failed { reason: FailureReason::Deadlock, last_ti: blocking(board) };
+        }
+        return Outcome::StillRunning { next_look: next_look(board) };
+    }
+    drop(unfinished);
+    let scopes = &board.facts.dag.scopes;
+    let mut leaves = board
+        .rows()
+        .filter(|(_, row)| scopes.decides_run(row.task))
+        .filter_map(|(_, row)| row.state)
+        .filter(|state| *state != TaskState::Removed);
+    if leaves.any(TaskState::is_failure) {
+        drop(leaves);
+        let last_ti = last_ended(board, TaskState::Failed);
+        return Outcome::Failed { reason: FailureReason::TaskFailure, last_ti };
+    }
+    drop(leaves);
+    Outcome::Success { last_ti: last_ended(board, TaskState::Success) }
+}
+
+/// Whether this examination has sent anything on its way, or changed what exists.
+fn set_going(board: &Board<'_>) -> bool {
+    board
+        .decisions
+        .iter()
+        .any(|decision| matches!(decision, Decision::Schedule { .. } | Decision::DeferFromTrigger { .. }))
+}
+
+/// Whether the unfinished instances wait only for each other (`_UnfinishedStates.should_schedule`).
+fn may_be_stuck(board: &Board<'_>) -> bool {
+    let mut unfinished = board.rows().filter(|(_, row)| !is_finished(row.state)).peekable();
+    unfinished.peek().is_some()
+        && unfinished.all(|(_, row)| {
+            let task = board.facts.dag.task(row.task);
+            !task.past.depends_on_past
+                && task.max_active_tis_per_dag.is_none()
+                && task.max_active_tis_per_dagrun.is_none()
+                && !matches!(row.state, Some(TaskState::Deferred | TaskState::AwaitingInput))
+        })
+}
+
+/// Whether any unfinished instance has, but for the time, what it needs (`DagRun._are_premature_tis`). What waits to be
+/// scheduled has just been judged; what is on its way is judged again, as Airflow does.
+fn can_go_on(board: &mut Board<'_>) -> bool {
+    let unfinished: Vec<RowIndex> =
+        board.rows().filter(|(_, row)| !is_finished(row.state)).map(|(index, _)| index).collect();
+    unfinished.into_iter().any(|index| {
+        if is_schedulable(board.row(index).state) {
+            return board.row(index).waits_until.is_some();
+        }
+        judge(board, index) != Judgement::Blocked
+    })
+}
+
+/// For the callback of a deadlock: the first unfinished instance of which a direct upstream task has ended.
+fn blocking(board: &Board<'_>) -> Option<TiRef> {
+    let (index, _) = board.rows().filter(|(_, row)| !is_finished(row.state)).find(|(_, row)| {
+        let upstream = &board.facts.dag.task(row.task).upstream;
+        upstream.iter().any(|above| board.of_task(*above).tally.done() > 0)
+    })?;
+    Some(board.name(index))
+}
+
+fn last_ended(board: &Board<'_>, state: TaskState) -> Option<TiRef> {
+    let later = |last: (RowIndex, &'_ Row), row: (RowIndex, &'_ Row)| row.1.end_date > last.1.end_date;
+    let mut rows = board.rows().filter(|(_, row)| row.state == Some(state));
+    let first = rows.next()?;
+    let mut last = first;
+    for row in rows {
+        if later(last, row) {
+            last = row;
+        }
+    }
+    Some(board.name(last.0))
+}
+
+fn next_look(board: &Board<'_>) -> Option<DateTime<Utc>> {
+    let waits = board.rows().filter_map(|(_, row)| row.waits_until);
+    waits.chain(timeout::deadline(&board.facts)).min()
+}
