@@ -1,0 +1,32 @@
+//! From queued rows to work for an executor.
+
+use crate::executor::{BundleInfo, ExecuteTask, LogTemplate, Workload, WorkloadTi};
+use crate::store::critical_section::QueuedTi;
+use crate::store::encoding;
+
+/// The workload of a task instance that has just been queued (`ExecuteTask.make` in Airflow).
+pub(super) fn workload(ti: QueuedTi, logs: &LogTemplate) -> Workload {
+    let carrier = encoding::plain(&ti.context_carrier);
+    let inner = WorkloadTi {
+        id: ti.id,
+        task_id: ti.task_id,
+        dag_id: ti.dag_id,
+        run_id: ti.run_id,
+        try_number: ti.try_number,
+        dag_version_id: ti.dag_version_id,
+        map_index: ti.map_index,
+        hostname: ti.hostname,
+        context_carrier: carrier,
+        queue: ti.queue,
+        pool_slots: ti.pool_slots,
+        priority_weight: ti.priority_weight,
+    };
+    Workload::ExecuteTask(ExecuteTask {
+        token: String::new(),
+        dag_rel_path: ti.relative_fileloc,
+        bundle_info: BundleInfo { name: ti.bundle_name, version: ti.bundle_version },
+        log_path: Some(logs.render(&inner)),
+        ti: inner,
+        sentry_integration: String::new(),
+    })
+}

@@ -1,0 +1,259 @@
+//! Running dag runs: load, judge, write, in one transaction for a handful of runs.
+//!
+//! Mirrors `_schedule_dag_run` of `airflow/jobs/scheduler_job_runner.py`, but a run is looked at only when something about
+//! it may have changed, and is carried on as far as it goes in one look.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::run::{self, Facts, FailureReason, Outcome, TiRef};
+use slipstream_core::state::{RunState, RunType};
+use uuid::Uuid;
+
+use super::tick::Scheduler;
+use crate::store::apply::{self, Applied, Target};
+use crate::store::callbacks::{self, CallbackRequest};
+use crate::store::dag_bag::{CachedDag, DagBag};
+use crate::store::runs::active;
+use crate::store::snapshot::{self, RunSnapshot};
+use crate::store::{Db, StoreError, Tx, deadlines, integrity, retry};
+use crate::telemetry::metrics;
+
+/// What one look at a run found.
+#[derive(Debug)]
+struct Looked {
+    run: i64,
+    dag_id: DagId,
+    run_id: RunId,
+    applied: Applied,
+    /// Everything up to here is known.
+    seen: Option<DateTime<Utc>>,
+    next: Next,
+}
+
+/// How a run goes on after it was looked at.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// When something changes, or at that moment.
+    Later(Option<DateTime<Utc>>),
+    /// Not at all.
+    Ended { state: RunState, message: &'static str },
+    /// At once, because something changed while it was looked at.
+    Again,
+    /// Not now: it is in the future, or its Dag cannot be read.
+    Waits,
+}
+
+/// All that one pass needs, so that it can be tried again as a whole.
+struct Pass<'a> {
+    db: &'a Db,
+    bag: &'a DagBag,
+    job: i64,
+    options: run::Options,
+    encrypt: &'a crate::store::secrets::Fernets,
+    now: DateTime<Utc>,
+}
+
+impl Scheduler {
+    /// Examines the next portion of the runs on the agenda.
+    pub(super) async fn examine_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (ids, keys) = self.agenda.take(self.options.runs_per_pass);
+        let pass = Pass {
+            db: &self.db,
+            bag: &self.bag,
+            job: self.job.0,
+            options: self.options.decisions,
+            encrypt: &self.fernet,
+            now,
+        };
+        let looked = match retry("examine dag runs", || pass.run(&ids, &keys)).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                // What was taken off the agenda must come back; the deep poll finds it.
+                self.seen.forget_all();
+                return Err(error);
+            }
+        };
+        for look in looked {
+            self.follow_up(look);
+        }
+        Ok(())
+    }
+
+    fn follow_up(&mut self, look: Looked) {
+        self.agenda.enqueue |= look.applied.scheduled > 0;
+        self.seen.examined(look.run, look.seen);
+        match look.next {
+            Next::Later(Some(at)) => self.agenda.look_later(at, look.run),
+            Next::Later(None) | Next::Waits => {}
+            Next::Again => self.agenda.look_at(look.run),
+            Next::Ended { state, message } => {
+                tracing::info!(dag_id = %look.dag_id, run_id = %look.run_id, "Marking run {state}: {message}");
+                self.agenda.start_runs = true;
+                self.clocks_poll_now();
+                self.announce(look.dag_id, look.run_id, state, message);
+            }
+        }
+    }
+}
+
+impl Pass<'_> {
+    async fn run(&self, ids: &BTreeSet<i64>, keys: &BTreeSet<(DagId, RunId)>) -> Result<Vec<Looked>, StoreError> {
+        let tx = self.db.begin().await?;
+        let mut runs = snapshot::load_runs(&tx, ids, keys, self.now).await?;
+        if runs.is_empty() {
+            tx.rollback().await?;
+            return Ok(Vec::new());
+        }
+        let dags = self.dags(&tx, &runs).await?;
+        self.follow_new_versions(&tx, &mut runs, &dags).await?;
+        let mut looked = Vec::with_capacity(runs.len());
+        for (run, dag) in runs.iter().zip(&dags) {
+            looked.push(self.look(&tx, run, dag.as_ref()).await?);
+        }
+        let examined: Vec<i64> =
+            looked.iter().filter(|look| look.next != Next::Waits).map(|look| look.run).collect();
+        apply::mark_examined(&tx, &examined, self.job, self.now).await?;
+        tx.commit().await?;
+        Ok(looked)
+    }
+
+    /// The Dag that each run goes by, in the order of the runs.
+    async fn dags(&self, tx: &Tx, runs: &[RunSnapshot]) -> Result<Vec<Option<Arc<CachedDag>>>, StoreError> {
+        let pinned: BTreeSet<Uuid> = runs.iter().filter_map(RunSnapshot::pinned_version).collect();
+        let follow = runs.iter().filter(|run| run.pinned_version().is_none());
+        let newest = self.bag.latest(tx, &follow.map(|run| run.facts.dag_id.clone()).collect()).await?;
+        let versions = self.bag.versions(tx, &pinned).await?;
+        let dag_of = |run: &RunSnapshot| match run.pinned_version() {
+            Some(version) => versions.get(&version).cloned(),
+            None => newest.get(&run.facts.dag_id).cloned(),
+        };
+        Ok(runs.iter().map(dag_of).collect())
+    }
+
+    /// Runs that are not pinned follow the newest version of their Dag (`_verify_integrity_if_dag_changed`).
+    async fn follow_new_versions(
+        &self,
+        tx: &Tx,
+        runs: &mut [RunSnapshot],
+        dags: &[Option<Arc<CachedDag>>],
+    ) -> Result<(), StoreError> {
+        for (run, dag) in runs.iter_mut().zip(dags) {
+            let Some(dag) = dag else { continue };
+            if run.bundle_version.is_some()
+                || run.ti_versions.contains(&dag.version_id)
+                || integrity::version_in_history(tx, run, dag.version_id).await?
+            {
+                continue;
+            }
+            integrity::verify(tx, run, dag, self.now).await?;
+            snapshot::load_task_instances(tx, std::slice::from_mut(run)).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, tx: &Tx, run: &RunSnapshot, dag: Option<&Arc<CachedDag>>) -> Result<Looked, StoreError> {
+        let facts = &run.facts;
+        let looked = |applied: Applied, next| Looked {
+            run: run.id,
+            dag_id: facts.dag_id.clone(),
+            run_id: facts.run_id.clone(),
+            seen: if applied.changed > 0 { run.touched_at.max(Some(self.now)) } else { run.touched_at },
+            applied,
+            next,
+        };
+        let Some(dag) = dag else {
+            tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, "Couldn't find the serialised Dag, its run waits");
+            return Ok(looked(Applied::default(), Next::Waits));
+        };
+        if let Some(date) = facts.logical_date.filter(|date| *date > self.now) {
+            tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, "Logical date is in future: {date}");
+            return Ok(looked(Applied::default(), Next::Later(Some(date))));
+        }
+        let needs = run::needs(&dag.dag, facts, &run.tis);
+        let loaded = snapshot::load_needs(tx, facts, &needs).await?;
+        let judged = run::examine(
+            &Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options: self.options },
+            self.now,
+        );
+        let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, now: self.now };
+        let applied = apply::apply(&target, &judged.decisions, self.encrypt).await?;
+        let next = if applied.missed > 0 { Next::Again } else { self.conclude(tx, run, dag, judged.outcome).await? };
+        Ok(looked(applied, next))
+    }
+
+    /// Writes what became of the run, and asks for the Dag's callback.
+    async fn conclude(
+        &self,
+        tx: &Tx,
+        run: &RunSnapshot,
+        dag: &CachedDag,
+        outcome: Outcome,
+    ) -> Result<Next, StoreError> {
+        let (state, message, last_ti, wanted) = match outcome {
+            Outcome::StillRunning { next_look } => return Ok(Next::Later(next_look)),
+            Outcome::Success { last_ti } => (RunState::Success, "success", last_ti, dag.dag.callbacks.on_success),
+            Outcome::Failed { reason, last_ti } => {
+                // A timeout always asks for the callback, as Airflow does.
+                let wanted = dag.dag.callbacks.on_failure || reason == FailureReason::TimedOut;
+                (RunState::Failed, reason.as_str(), last_ti, wanted)
+            }
+        };
+        if !apply::mark_finished(tx, run.id, state, self.now).await? {
+            return Ok(Next::Waits);
+        }
+        if matches!(run.facts.run_type, RunType::Scheduled | RunType::Manual | RunType::AssetTriggered) {
+            active::recompute_exceeds(tx, &run.facts.dag_id).await?;
+        }
+        if state == RunState::Success && !dag.dag.deadline.is_empty() {
+            deadlines::prune(tx, run.id, self.now).await?;
+        }
+        if message == FailureReason::TaskFailure.as_str() {
+            let most = dag.dag.max_consecutive_failed_dag_runs;
+            apply::pause_after_failures(tx, &run.facts.dag_id, most, self.now).await?;
+        }
+        if wanted {
+            self.ask_for_callback(tx, run, state, message, last_ti).await?;
+        }
+        self.measure(run, state);
+        Ok(Next::Ended { state, message })
+    }
+
+    async fn ask_for_callback(
+        &self,
+        tx: &Tx,
+        run: &RunSnapshot,
+        state: RunState,
+        message: &str,
+        last_ti: Option<TiRef>,
+    ) -> Result<(), StoreError> {
+        let last_ti = last_ti.and_then(|ti| {
+            ti.id.or_else(|| {
+                let same = |row: &&run::TiFacts| row.task_id == ti.task_id && row.map_index == ti.map_index;
+                run.tis.iter().find(same).map(|row| row.id)
+            })
+        });
+        let outcome = match state {
+            RunState::Success => callbacks::Outcome::Success,
+            RunState::Failed | RunState::Queued | RunState::Running => callbacks::Outcome::Failure,
+        };
+        let request = CallbackRequest::Dag {
+            dag_id: run.facts.dag_id.clone(),
+            run_id: run.facts.run_id.clone(),
+            outcome,
+            msg: message.to_owned(),
+            last_ti,
+        };
+        callbacks::send(tx, &request, self.now).await?;
+        Ok(())
+    }
+
+    fn measure(&self, run: &RunSnapshot, state: RunState) {
+        let tags = [("dag_id", run.facts.dag_id.as_str()), ("run_type", run.facts.run_type.as_str())];
+        let took = self.now - run.facts.start_date.unwrap_or(self.now);
+        let name = if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
+        metrics::timing(name, took.max(TimeDelta::zero()).to_std().unwrap_or_default(), &tags);
+    }
+}

@@ -1,0 +1,210 @@
+//! What executors report: tries whose process is gone, callbacks that ended.
+//!
+//! Mirrors `process_executor_events` of `airflow/jobs/scheduler_job_runner.py`. A try that reported its own end is settled
+//! and costs no query here. One that did not ("state mismatch": killed, crashed, never started) is failed or retried.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use slipstream_core::ids::{RunId, TiKey};
+use slipstream_core::state::TaskState;
+use uuid::Uuid;
+
+use super::tick::Scheduler;
+use crate::executor::Report;
+use crate::store::audit_log::{self, LogEntry};
+use crate::store::callbacks::{self, CallbackRequest, EmailKind};
+use crate::store::dag_bag::{CachedDag, Dags};
+use crate::store::ended_tis::{self, EndedTi};
+use crate::store::failure::{self, FailedTask};
+use crate::store::{Conn, StoreError, Tx, retry};
+use crate::telemetry::metrics;
+
+/// News about work that an executor was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// A try's process is gone.
+    Task {
+        /// The task instance and its try.
+        key: TiKey,
+        /// The row of that try.
+        ti_id: Uuid,
+        /// What the executor made of it.
+        report: Report,
+        /// Its words, if any.
+        info: Option<String>,
+    },
+    /// A callback's process has started.
+    CallbackStarted {
+        /// `callback.id`.
+        id: Uuid,
+    },
+    /// A callback's process is gone.
+    Callback {
+        /// `callback.id`.
+        id: Uuid,
+        /// Whether it ended well.
+        report: Report,
+        /// What goes to `callback.output`.
+        info: Option<String>,
+    },
+}
+
+/// A try that ended without a word in the database.
+struct Mismatch<'a> {
+    ti: &'a EndedTi,
+    report: Report,
+    message: String,
+}
+
+impl Scheduler {
+    /// Brings the database in line with what the executor reports.
+    pub(super) async fn process_ended(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.process_callbacks(ended, now).await?;
+        let mut tries: HashMap<Uuid, (Report, Option<&str>)> = HashMap::new();
+        for event in ended {
+            if let Ended::Task { ti_id, report, info, .. } = event
+                && *report != Report::Settled
+            {
+                tries.insert(*ti_id, (*report, info.as_deref()));
+            }
+        }
+        if tries.is_empty() {
+            return Ok(());
+        }
+        let held: HashSet<Uuid> = tries.keys().copied().filter(|id| self.executor.has_task(*id)).collect();
+        let this: &Self = self;
+        let runs = retry("executor events", || this.mend(&tries, &held, now)).await?;
+        for (dag_id, run_id) in runs {
+            self.agenda.look_at_named(dag_id, run_id);
+        }
+        Ok(())
+    }
+
+    /// Fails or retries the tries that are still active in the database. Returns the runs that are to be examined.
+    async fn mend(
+        &self,
+        tries: &HashMap<Uuid, (Report, Option<&str>)>,
+        held: &HashSet<Uuid>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(slipstream_core::ids::DagId, RunId)>, StoreError> {
+        let tx = self.db.begin().await?;
+        let rows = ended_tis::lock(&tx, tries.keys().copied()).await?;
+        let dag_ids: BTreeSet<_> = rows.iter().map(|ti| ti.key.dag_id.clone()).collect();
+        let dags = self.bag.latest(&tx, &dag_ids).await?;
+        let mut runs = Vec::new();
+        for ti in &rows {
+            let (report, info) = tries.get(&ti.id).copied().unwrap_or((Report::Success, None));
+            if !self.is_mismatch(ti, report, held) {
+                continue;
+            }
+            let message = mismatch_message(ti, report, info, self.options.parallelism);
+            self.settle(&tx, &dags, Mismatch { ti, report, message }, now).await?;
+            runs.push((ti.key.dag_id.clone(), ti.key.run_id.clone()));
+        }
+        tx.commit().await?;
+        Ok(runs)
+    }
+
+    /// Whether the row still looks as if the try were going on, and nobody else has taken it over meanwhile.
+    fn is_mismatch(&self, ti: &EndedTi, report: Report, held: &HashSet<Uuid>) -> bool {
+        let active = matches!(
+            ti.state,
+            Some(TaskState::Scheduled | TaskState::Queued | TaskState::Running | TaskState::Restarting)
+        );
+        let resumed = ti.state == Some(TaskState::Scheduled) && report == Report::Success && ti.has_next_method;
+        active && ti.queued_by_job_id == Some(self.job.0) && !held.contains(&ti.id) && !resumed
+    }
+
+    async fn settle(
+        &self,
+        tx: &Tx,
+        dags: &Dags,
+        mismatch: Mismatch<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let Mismatch { ti, report, message } = mismatch;
+        let (dag_id, task_id) = (ti.key.dag_id.as_str(), ti.key.task_id.as_str());
+        metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
+        tracing::warn!(dag_id, task_id, run_id = %ti.key.run_id, map_index = ti.key.map_index.0, "{message}");
+        audit_log::write(tx, now, &[LogEntry::about("state mismatch", &ti.key, Some(message.clone()))]).await?;
+        let Some((dag, task)) = dags.get(&ti.key.dag_id).and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?))) else {
+            return ended_tis::set_state(tx, ti.id, executor_state(report), now).await;
+        };
+        let may_retry = failure::may_retry(
+            ti.state,
+            i64::from(ti.key.try_number),
+            i64::from(ti.max_tries),
+            Some(i64::from(task.retry.retries)),
+        );
+        if task.callbacks.on_retry || task.callbacks.on_failure {
+            let kind = if may_retry { TaskState::UpForRetry } else { TaskState::Failed };
+            let request = CallbackRequest::Task { ti: ti.id, kind: Some(kind), msg: message.clone() };
+            callbacks::send(tx, &request, now).await?;
+        }
+        if ti.state == Some(TaskState::Restarting) && report == Report::Success {
+            return ended_tis::restart(tx, ti.id, ti.key.try_number + task.retry.retries, now).await;
+        }
+        if task.email.to.is_some() && (task.email.on_failure || task.email.on_retry) {
+            let kind = if may_retry { EmailKind::Retry } else { EmailKind::Failure };
+            callbacks::send(tx, &CallbackRequest::Email { ti: ti.id, kind, msg: message }, now).await?;
+        }
+        failure::handle_failure(tx, ti.id, &failed_task(dag, task), now).await?;
+        metrics::incr("ti_failures", &[("dag_id", dag_id), ("task_id", task_id)]);
+        Ok(())
+    }
+
+    async fn process_callbacks(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
+        for event in ended {
+            let (id, state, output) = match event {
+                Ended::Task { .. } => continue,
+                Ended::CallbackStarted { id } => (*id, "running", None),
+                Ended::Callback { id, report: Report::Failed, info } => {
+                    (*id, "failed", Some(info.as_deref().unwrap_or("Execution failed")))
+                }
+                Ended::Callback { id, .. } => (*id, "success", None),
+            };
+            tracing::info!(callback = %id, "the callback is now in state {state}");
+            callbacks::set_outcome(&self.db, id, state, output).await?;
+        }
+        let _ = now;
+        Ok(())
+    }
+}
+
+/// What the Dag says about a task that failed.
+pub(super) fn failed_task(dag: &CachedDag, task: &slipstream_core::dag::Task) -> FailedTask {
+    let teardowns = || dag.dag.tasks.iter().filter(|t| t.traits.is_teardown).map(|t| t.task_id.clone()).collect();
+    FailedTask {
+        owner: Some(task.owner.to_string()),
+        retries: Some(i64::from(task.retry.retries)),
+        fail_fast: dag.dag.fail_fast.then(teardowns),
+    }
+}
+
+fn executor_state(report: Report) -> TaskState {
+    match report {
+        Report::Settled | Report::Success => TaskState::Success,
+        Report::Failed => TaskState::Failed,
+    }
+}
+
+/// Airflow's own words, which people search for.
+fn mismatch_message(ti: &EndedTi, report: Report, info: Option<&str>, parallelism: i64) -> String {
+    let state = ti.state.map_or("None", TaskState::as_str);
+    let index = if ti.key.map_index.is_mapped() { format!("map_index={} ", ti.key.map_index) } else { String::new() };
+    let mut text = format!(
+        "Executor LocalExecutor(parallelism={parallelism}) reported that the task instance <TaskInstance: {}.{} {} {index}[{state}]> \
+         finished with state {}, but the task instance's state attribute is {state}. Learn more: \
+         https://airflow.apache.org/docs/apache-airflow/stable/troubleshooting.html#task-state-changed-externally",
+        ti.key.dag_id,
+        ti.key.task_id,
+        ti.key.run_id,
+        executor_state(report),
+    );
+    if let Some(info) = info {
+        text.push_str(" Extra info: ");
+        text.push_str(info);
+    }
+    text
+}

@@ -1,0 +1,16 @@
+//! The scheduler: loads facts, has `slipstream_core` decide, writes the decisions, hands work to executors.
+//!
+//! Mirrors `airflow/jobs/scheduler_job_runner.py`. The loop sleeps until something is to be done: an event of the worker,
+//! a poll that finds a change, a run that falls due, a retry whose time has come. See [`tick`] for the order of steps.
+
+mod agenda;
+mod duties_due;
+mod enqueue;
+mod examine;
+mod executor_events;
+pub mod options;
+mod tick;
+pub mod timers;
+
+pub use options::{DutyIntervals, Options};
+pub use tick::{Scheduler, SchedulerError};

@@ -1,0 +1,134 @@
+//! What the scheduler has to know, read once from `airflow.cfg`.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::timers::Duty;
+use crate::config::{Config, keys};
+
+/// Settings of the loop. Names and defaults are Airflow's where there is one.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `[core] parallelism`: most task instances that are queued or running at once, over all runs.
+    pub parallelism: i64,
+    /// `[scheduler] num_runs`: ends after so many loops.
+    pub num_runs: Option<u64>,
+    /// `[scheduler] use_job_schedule`: whether time-based and asset-triggered runs are made at all.
+    pub create_runs: bool,
+    /// `[scheduler] scheduler_heartbeat_sec`.
+    pub heartbeat: Duration,
+    /// `[scheduler] scheduler_health_check_threshold`: a peer without a heartbeat for so long is dead.
+    pub peer_dead_after: Duration,
+    /// `[slipstream] poll_interval`: how often the database is asked for what others changed.
+    pub poll: Duration,
+    /// `[slipstream] deep_poll_interval`: how often running runs are asked for changes.
+    pub deep_poll: Duration,
+    /// `[slipstream] reexamine_interval`: every running run is examined at least so often.
+    pub reexamine: Duration,
+    /// `[scheduler] max_dagruns_per_loop_to_schedule`: most runs that are examined in one transaction.
+    pub runs_per_pass: usize,
+    /// Intervals of the periodic duties.
+    pub duties: DutyIntervals,
+    /// `[scheduler] task_instance_heartbeat_timeout`.
+    pub heartbeat_timeout: Duration,
+    /// `[scheduler] task_queued_timeout`.
+    pub queued_timeout: Duration,
+    /// `[scheduler] num_stuck_in_queued_retries`.
+    pub stuck_retries: i64,
+    /// `[logging] log_filename_template`.
+    pub log_template: String,
+    /// What decisions about runs depend on.
+    pub decisions: slipstream_core::run::Options,
+}
+
+/// Runs that are examined in one transaction, if `[scheduler] max_dagruns_per_loop_to_schedule` does not ask for more.
+/// That option bounds the time of a loop that looks at every run again and again.
+const RUNS_PER_PASS: i64 = 50;
+
+impl Options {
+    /// Reads the settings.
+    pub fn from_config(config: &Config) -> Self {
+        let number = |key| config.get::<i64>(key);
+        let duration = |key| config.get::<Duration>(key);
+        let runs_per_pass = number(&keys::scheduler::MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE).max(RUNS_PER_PASS);
+        let max_retry_delay = TimeDelta::from_std(duration(&keys::core::MAX_TASK_RETRY_DELAY));
+        Self {
+            parallelism: match number(&keys::core::PARALLELISM) {
+                0 => i64::MAX,
+                most => most,
+            },
+            num_runs: u64::try_from(number(&keys::scheduler::NUM_RUNS)).ok().filter(|runs| *runs > 0),
+            create_runs: config.get(&keys::scheduler::USE_JOB_SCHEDULE),
+            heartbeat: duration(&keys::scheduler::SCHEDULER_HEARTBEAT_SEC),
+            peer_dead_after: duration(&keys::scheduler::SCHEDULER_HEALTH_CHECK_THRESHOLD),
+            poll: duration(&keys::slipstream::POLL_INTERVAL),
+            deep_poll: duration(&keys::slipstream::DEEP_POLL_INTERVAL),
+            reexamine: duration(&keys::slipstream::REEXAMINE_INTERVAL),
+            runs_per_pass: usize::try_from(runs_per_pass).unwrap_or(usize::MAX),
+            duties: DutyIntervals::from_config(config),
+            heartbeat_timeout: duration(&keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT),
+            queued_timeout: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT),
+            stuck_retries: number(&keys::scheduler::NUM_STUCK_IN_QUEUED_RETRIES),
+            log_template: config.get(&keys::logging::LOG_FILENAME_TEMPLATE),
+            decisions: slipstream_core::run::Options { max_retry_delay: max_retry_delay.unwrap_or(TimeDelta::MAX) },
+        }
+    }
+}
+
+/// How often each periodic duty is done.
+#[derive(Clone, Copy, Debug)]
+pub struct DutyIntervals {
+    /// `[scheduler] orphaned_tasks_check_interval`.
+    pub orphans: Duration,
+    /// `[scheduler] trigger_timeout_check_interval`, also for people's answers.
+    pub trigger_timeouts: Duration,
+    /// Airflow's fixed 30 seconds.
+    pub backfills: Duration,
+    /// `[scheduler] pool_metrics_interval`.
+    pub pool_metrics: Duration,
+    /// `[scheduler] task_instance_heartbeat_timeout_detection_interval`.
+    pub heartbeat_timeouts: Duration,
+    /// Airflow's fixed 60 seconds.
+    pub paused_dags: Duration,
+    /// `[scheduler] task_queued_timeout_check_interval`.
+    pub stuck_in_queued: Duration,
+    /// `[scheduler] parsing_cleanup_interval`: assets and unreferenced triggers.
+    pub cleanup: Duration,
+    /// `[connection_test] reaper_interval`.
+    pub connection_tests: Duration,
+}
+
+impl DutyIntervals {
+    fn from_config(config: &Config) -> Self {
+        let duration = |key| config.get::<Duration>(key);
+        Self {
+            orphans: duration(&keys::scheduler::ORPHANED_TASKS_CHECK_INTERVAL),
+            trigger_timeouts: duration(&keys::scheduler::TRIGGER_TIMEOUT_CHECK_INTERVAL),
+            backfills: Duration::from_secs(30),
+            pool_metrics: duration(&keys::scheduler::POOL_METRICS_INTERVAL),
+            heartbeat_timeouts: duration(&keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL),
+            paused_dags: Duration::from_secs(60),
+            stuck_in_queued: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT_CHECK_INTERVAL),
+            cleanup: duration(&keys::scheduler::PARSING_CLEANUP_INTERVAL),
+            connection_tests: duration(&keys::connection_test::REAPER_INTERVAL),
+        }
+    }
+
+    /// Every duty with its interval.
+    pub(super) fn armed(&self) -> [(Duty, Duration); 11] {
+        [
+            (Duty::Orphans, self.orphans),
+            (Duty::TriggerTimeouts, self.trigger_timeouts),
+            (Duty::AwaitingInputTimeouts, self.trigger_timeouts),
+            (Duty::Backfills, self.backfills),
+            (Duty::PoolMetrics, self.pool_metrics),
+            (Duty::HeartbeatTimeouts, self.heartbeat_timeouts),
+            (Duty::PausedDags, self.paused_dags),
+            (Duty::StuckInQueued, self.stuck_in_queued),
+            (Duty::AssetOrphanage, self.cleanup),
+            (Duty::UnreferencedTriggers, self.cleanup),
+            (Duty::ConnectionTests, self.connection_tests),
+        ]
+    }
+}

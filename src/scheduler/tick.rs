@@ -1,0 +1,307 @@
+//! One round of the loop, and the loop.
+//!
+//! The order of steps is Airflow's: make runs that are due, start queued runs, examine running runs, queue what is ready,
+//! read what executors report, then the periodic duties. Each step is one short transaction of its own, so that a failure in
+//! one leaves the others done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::agenda::Agenda;
+use super::enqueue::{Ended, workload};
+use super::options::Options;
+use super::timers::{Duty, Timers};
+use crate::executor::local::LocalExecutor;
+use crate::executor::{Attached, ExecutorEvent, LogTemplate, LogTemplateError};
+use crate::python::Service;
+use crate::runtime::Shutdown;
+use crate::store::critical_section::{self, Room};
+use crate::store::dag_bag::DagBag;
+use crate::store::job::{self, JobEnd, JobId};
+use crate::store::watch::{self, Seen};
+use crate::store::{Db, StoreError};
+
+/// Why a scheduler could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// The metadata database failed at a moment when the scheduler cannot go on without it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The template of log file names is not understood.
+    #[error(transparent)]
+    LogTemplate(#[from] LogTemplateError),
+}
+
+/// A scheduler with its job row.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(super) db: Db,
+    pub(super) bag: DagBag,
+    pub(super) options: Options,
+    pub(super) executor: LocalExecutor,
+    pub(super) service: Option<Service>,
+    pub(super) job: JobId,
+    pub(super) agenda: Agenda,
+    pub(super) seen: Seen,
+    logs: LogTemplate,
+    events: UnboundedReceiver<ExecutorEvent>,
+    ended: Vec<Ended>,
+    timers: Timers,
+    clocks: Clocks,
+    versions_at: Option<DateTime<Utc>>,
+}
+
+/// When each look at the database was last taken.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    poll: DateTime<Utc>,
+    deep_poll: DateTime<Utc>,
+    reexamine: DateTime<Utc>,
+    heartbeat: DateTime<Utc>,
+    /// The next time-based run, as the last poll saw it.
+    next_due: Option<DateTime<Utc>>,
+}
+
+impl Scheduler {
+    /// Writes the job row and adopts what a predecessor left behind.
+    ///
+    /// # Errors
+    /// When the database cannot be written, or an option cannot be used.
+    pub async fn start(
+        db: Db,
+        options: Options,
+        executor: LocalExecutor,
+        events: UnboundedReceiver<ExecutorEvent>,
+        service: Option<Service>,
+        hostname: &str,
+    ) -> Result<Self, SchedulerError> {
+        let now = Utc::now();
+        let logs = LogTemplate::parse(&options.log_template)?;
+        let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
+        let past = DateTime::<Utc>::MIN_UTC;
+        Ok(Self {
+            db,
+            bag: DagBag::default(),
+            timers: Timers::new(options.duties.armed(), now),
+            options,
+            executor,
+            service,
+            job,
+            agenda: Agenda::default(),
+            seen: Seen::default(),
+            logs,
+            events,
+            ended: Vec::new(),
+            clocks: Clocks { poll: past, deep_poll: past, reexamine: past, heartbeat: now, next_due: None },
+            versions_at: None,
+        })
+    }
+
+    /// Goes on until told to stop, or until `--num-runs` loops are done. An error of the database is logged and the loop
+    /// goes on after a growing pause.
+    ///
+    /// # Errors
+    /// When the job row cannot be closed.
+    pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), SchedulerError> {
+        tracing::info!(job_id = self.job.0, "Starting the scheduler");
+        self.duty(Duty::Orphans, Utc::now()).await;
+        let mut pause = Duration::from_millis(100);
+        let mut loops = 0;
+        while !shutdown.is_asked() {
+            match self.tick(Utc::now()).await {
+                Ok(()) => pause = Duration::from_millis(100),
+                Err(error) => {
+                    tracing::error!(%error, "a step of the loop failed, it is tried again in {} ms", pause.as_millis());
+                    tokio::select! { () = tokio::time::sleep(pause) => {}, () = shutdown.asked() => {} }
+                    pause = (pause * 2).min(Duration::from_secs(10));
+                }
+            }
+            loops += 1;
+            if self.options.num_runs.is_some_and(|most| loops >= most) {
+                break;
+            }
+            self.wait(&mut shutdown).await;
+        }
+        tracing::info!("Exited execute loop");
+        job::complete(&self.db, self.job, JobEnd::Success, Utc::now()).await?;
+        Ok(())
+    }
+
+    /// Sleeps until an event, the next poll, or the next moment that something is due.
+    async fn wait(&mut self, shutdown: &mut Shutdown) {
+        self.drain();
+        if self.agenda.has_work() || !self.ended.is_empty() {
+            return;
+        }
+        let until = self.wake_at(Utc::now());
+        tokio::select! {
+            event = self.events.recv() => if let Some(event) = event { self.note(event) },
+            () = tokio::time::sleep(until) => {}
+            () = shutdown.asked() => {}
+        }
+    }
+
+    fn wake_at(&self, now: DateTime<Utc>) -> Duration {
+        let poll = self.clocks.poll + delta(self.options.poll);
+        let due = [self.agenda.next(), self.clocks.next_due.filter(|_| self.options.create_runs), self.timers.next()];
+        let first = due.into_iter().flatten().fold(poll, DateTime::min);
+        (first - now).to_std().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1))
+    }
+
+    /// Takes every event that has arrived.
+    fn drain(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.note(event);
+        }
+    }
+
+    fn note(&mut self, event: ExecutorEvent) {
+        match event {
+            ExecutorEvent::Changed { dag_id, run_id } => self.agenda.look_at_named(dag_id, run_id),
+            ExecutorEvent::TaskEnded { key, ti_id, report, info } => {
+                self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
+                self.agenda.enqueue = true;
+                self.ended.push(Ended::Task { key, ti_id, report, info });
+            }
+            ExecutorEvent::CallbackStarted { id } => self.ended.push(Ended::CallbackStarted { id }),
+            ExecutorEvent::CallbackEnded { id, report, info } => {
+                self.agenda.callbacks = true;
+                self.ended.push(Ended::Callback { id, report, info });
+            }
+            ExecutorEvent::Attached(attached) => self.attached(attached),
+        }
+    }
+
+    /// A worker that holds work of a predecessor: adopt it now rather than at the next check.
+    fn attached(&mut self, attached: Attached) {
+        tracing::info!(
+            running = attached.running.len(),
+            queued = attached.queued.len(),
+            lost = attached.lost.len(),
+            "attached to the worker"
+        );
+        self.agenda.enqueue = true;
+        self.adopt_soon(attached);
+    }
+
+    fn adopt_soon(&mut self, attached: Attached) {
+        if !attached.running.is_empty() || !attached.queued.is_empty() || !attached.lost.is_empty() {
+            self.timers.hasten(Duty::Orphans);
+        }
+    }
+
+    /// One round.
+    async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.heartbeat(now).await;
+        self.drain();
+        self.look_around(now).await?;
+        self.agenda.ripen(now);
+        if self.agenda.create_runs {
+            self.create_runs(now).await?;
+        }
+        if self.agenda.start_runs {
+            self.start_runs(now).await?;
+        }
+        if self.agenda.has_runs() {
+            self.examine_runs(now).await?;
+        }
+        if !self.ended.is_empty() {
+            let ended = std::mem::take(&mut self.ended);
+            self.process_ended(ended, now).await?;
+        }
+        if self.agenda.enqueue {
+            self.enqueue(Utc::now()).await?;
+        }
+        if self.agenda.deadlines || self.agenda.callbacks {
+            self.deadlines_and_callbacks(now).await?;
+        }
+        if let Some(duty) = self.timers.due(now) {
+            self.duty(duty, now).await;
+            self.timers.done(duty, Utc::now());
+        }
+        Ok(())
+    }
+
+    /// Asks the database, when it is time, what others changed.
+    async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if now >= self.clocks.poll + delta(self.options.poll) || self.is_due(now) {
+            let pending = watch::pending(&self.db, now).await?;
+            self.clocks.poll = now;
+            self.clocks.next_due = pending.next_due;
+            self.agenda.start_runs |= pending.queued_runs;
+            self.agenda.enqueue |= pending.scheduled_tis;
+            self.agenda.callbacks |= pending.executor_callbacks;
+            self.agenda.deadlines |= pending.deadlines;
+            self.agenda.create_runs |= pending.asset_events || self.is_due(now);
+        }
+        if now >= self.clocks.deep_poll + delta(self.options.deep_poll) {
+            self.look_at_running_runs().await?;
+            self.clocks.deep_poll = now;
+        }
+        if now >= self.clocks.reexamine + delta(self.options.reexamine) {
+            self.seen = Seen::default();
+            self.clocks.reexamine = now;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.options.create_runs && self.clocks.next_due.is_some_and(|due| due <= now)
+    }
+
+    /// Finds running runs that others wrote to; all of them when a new version of a Dag has come.
+    async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
+        let versions = watch::versions_changed(&self.db).await?;
+        if versions != self.versions_at {
+            self.versions_at = versions;
+            self.seen = Seen::default();
+        }
+        let running = watch::running_runs(&self.db).await?;
+        for run in self.seen.changed(&running) {
+            self.agenda.look_at(run);
+        }
+        Ok(())
+    }
+
+    /// Queues ready task instances as far as there is room, and hands them to the executor.
+    async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.agenda.enqueue = false;
+        let free = self.executor.slots_available();
+        if free <= 0 {
+            return Ok(());
+        }
+        let most = free.min(self.options.parallelism - self.executor.slots_occupied());
+        let room = Room { executors: BTreeMap::from([(None, free)]), most };
+        let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
+        if pass.busy {
+            crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
+            self.agenda.enqueue = true;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            return Ok(());
+        }
+        let work = pass.queued.into_iter().map(|ti| workload(ti, &self.logs)).collect();
+        self.executor.queue(work);
+        Ok(())
+    }
+
+    /// `perform_heartbeat`: only when the interval has passed; a failure is counted and never ends the scheduler.
+    async fn heartbeat(&mut self, now: DateTime<Utc>) {
+        if now < self.clocks.heartbeat + delta(self.options.heartbeat) {
+            return;
+        }
+        self.clocks.heartbeat = now;
+        if let Err(error) = job::heartbeat(&self.db, self.job, now).await {
+            crate::telemetry::metrics::incr("job_heartbeat_failure", &[]);
+            tracing::warn!(%error, "the heartbeat could not be written");
+        } else {
+            crate::telemetry::metrics::incr("scheduler_heartbeat", &[]);
+        }
+    }
+}
+
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

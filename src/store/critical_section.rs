@@ -1,0 +1,305 @@
+//! Task instances from `scheduled` to `queued`: the one step of which only one scheduler may be in at a time.
+//!
+//! Mirrors `_critical_section_enqueue_task_instances` of `airflow/jobs/scheduler_job_runner.py`, with the same locks (the
+//! advisory lock 2, all pool rows, the chosen task instances), so that stock schedulers and this one take turns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use slipstream_core::admit::{ActiveCounts, Admission, Candidate, PoolRoom, Refusal, Starved, TaskLimits};
+use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
+use uuid::Uuid;
+
+use super::dag_bag::{DagBag, Dags};
+use super::{Conn, Db, Dialect, Param, Row, Sql, StoreError, Tx};
+
+/// What the scheduler brings into the section.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Free slots per executor name; `None` is the default executor.
+    pub executors: BTreeMap<Option<String>, i64>,
+    /// Most task instances to queue in one pass: parallelism less what is occupied.
+    pub most: i64,
+}
+
+/// A task instance that was queued, with all that its executor has to be told.
+#[derive(Clone, Debug)]
+pub struct QueuedTi {
+    /// `task_instance.id`.
+    pub id: Uuid,
+    /// Its Dag.
+    pub dag_id: DagId,
+    /// Its run.
+    pub run_id: RunId,
+    /// Its task.
+    pub task_id: TaskId,
+    /// Which copy of a mapped task.
+    pub map_index: MapIndex,
+    /// Which try, from 1.
+    pub try_number: i32,
+    /// Its version of the Dag.
+    pub dag_version_id: Option<Uuid>,
+    /// `task_instance.queue`.
+    pub queue: String,
+    /// `task_instance.pool_slots`.
+    pub pool_slots: i32,
+    /// `task_instance.priority_weight`.
+    pub priority_weight: i64,
+    /// `task_instance.hostname`.
+    pub hostname: Option<String>,
+    /// `task_instance.context_carrier`, still wrapped.
+    pub context_carrier: serde_json::Value,
+    /// `task_instance.executor`.
+    pub executor: Option<String>,
+    /// `dag.relative_fileloc`.
+    pub relative_fileloc: String,
+    /// `dag.bundle_name`.
+    pub bundle_name: String,
+    /// `dag_run.bundle_version`.
+    pub bundle_version: Option<String>,
+}
+
+/// What one pass did.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// Now in state `queued`, highest priority first.
+    pub queued: Vec<QueuedTi>,
+    /// Candidates turned away for lack of slots, per pool.
+    pub starving_per_pool: BTreeMap<String, i64>,
+    /// Whether another scheduler was in the section, so that nothing was looked at.
+    pub busy: bool,
+}
+
+/// Candidates that are looked at together. Larger than Airflow's 16: one page usually fills all slots.
+const PAGE: i64 = 256;
+
+/// Queues what can go, in one transaction.
+///
+/// # Errors
+/// As any statement. Another scheduler in the section is not an error but [`Pass::busy`].
+pub async fn enqueue(db: &Db, bag: &DagBag, room: &Room, job_id: i64, now: DateTime<Utc>) -> Result<Pass, StoreError> {
+    let tx = db.begin().await?;
+    let pools = match lock_pools(&tx).await {
+        Ok(Some(pools)) => pools,
+        Ok(None) | Err(StoreError::Conflict(_)) => {
+            tx.rollback().await?;
+            return Ok(Pass { busy: true, ..Pass::default() });
+        }
+        Err(error) => return Err(error),
+    };
+    if pools.values().all(|pool| pool.open <= 0) {
+        tx.rollback().await?;
+        return Ok(Pass::default());
+    }
+    let mut admission = Admission::new(pools, active_counts(&tx).await?, room.executors.clone());
+    let mut queued: Vec<QueuedTi> = Vec::new();
+    while (queued.len() as i64) < room.most {
+        let page = page(&tx, bag, admission.starved(), &queued).await?;
+        let full = page.len() as i64 >= PAGE;
+        let (before, known) = (queued.len(), admission.starved().len());
+        for (ti, candidate) in page {
+            if (queued.len() as i64) >= room.most {
+                break;
+            }
+            match admission.admit(&candidate) {
+                Ok(()) => queued.push(ti),
+                Err(refusal) => tell(&candidate, refusal),
+            }
+        }
+        let learned = queued.len() > before || admission.starved().len() > known;
+        if !full || !learned {
+            break;
+        }
+    }
+    if queued.is_empty() {
+        tx.rollback().await?;
+    } else {
+        mark_queued(&tx, &queued, job_id, now).await?;
+        tx.commit().await?;
+    }
+    Ok(Pass { queued, starving_per_pool: admission.starving_per_pool().clone(), busy: false })
+}
+
+fn tell(ti: &Candidate, refusal: Refusal) {
+    let (dag_id, task_id, pool) = (&ti.dag_id, &ti.task_id, &ti.pool);
+    match refusal {
+        Refusal::NoSuchPool => {
+            tracing::warn!(%dag_id, %task_id, "Tasks using non-existent pool '{pool}' will not be scheduled");
+        }
+        Refusal::LargerThanPool => {
+            tracing::warn!(%dag_id, %task_id, "the task wants {} slots, more than pool '{pool}' has", ti.pool_slots);
+        }
+        Refusal::NoSuchExecutor => {
+            tracing::error!(%dag_id, %task_id, executor = ti.executor, "the executor that the task names is not configured in [core] executor");
+        }
+        refusal => tracing::debug!(%dag_id, %task_id, ?refusal, "not queued"),
+    }
+}
+
+/// Takes the section's locks and sums up the pools. `None` when another scheduler is in it.
+async fn lock_pools(tx: &Tx) -> Result<Option<BTreeMap<String, PoolRoom>>, StoreError> {
+    if tx.dialect() == Dialect::Postgres {
+        let row = tx.one(tx.sql("SELECT pg_try_advisory_xact_lock(2) AS got")).await?;
+        if !row.map_or(Ok(false), |row| row.bool("got"))? {
+            return Ok(None);
+        }
+    }
+    let lock = tx.dialect().pg(" FOR NO KEY UPDATE NOWAIT");
+    let pools = tx.all(tx.sql("SELECT pool, slots, include_deferred FROM slot_pool").push(lock)).await?;
+    let held = tx
+        .all(tx.sql(
+            "SELECT pool, sum(CASE WHEN state = 'deferred' THEN 0 ELSE pool_slots END) AS active, \
+             sum(CASE WHEN state = 'deferred' THEN pool_slots ELSE 0 END) AS deferred FROM task_instance \
+             WHERE state IN ('running', 'queued', 'deferred') GROUP BY pool",
+        ))
+        .await?;
+    let mut in_use: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for row in &held {
+        let sum = |column| Ok::<_, StoreError>(row.int_opt(column)?.unwrap_or(0));
+        in_use.insert(row.text("pool")?, (sum("active")?, sum("deferred")?));
+    }
+    let mut rooms = BTreeMap::new();
+    for row in &pools {
+        let name = row.text("pool")?;
+        let (active, deferred) = in_use.get(&name).copied().unwrap_or_default();
+        let held = if row.bool("include_deferred")? { active + deferred } else { active };
+        rooms.insert(name, PoolRoom::new(row.int("slots")?, held));
+    }
+    Ok(Some(rooms))
+}
+
+async fn active_counts<C: Conn>(conn: &C) -> Result<ActiveCounts, StoreError> {
+    let sql = conn.sql(
+        "SELECT dag_id, run_id, task_id, sum(CASE WHEN state IN ('running', 'queued') THEN 1 ELSE 0 END) AS executing, \
+         count(*) AS active FROM task_instance \
+         WHERE state IN ('running', 'queued', 'deferred', 'awaiting_input') GROUP BY dag_id, run_id, task_id",
+    );
+    let mut counts = ActiveCounts::default();
+    for row in conn.all(sql).await? {
+        let (dag, run, task): (DagId, RunId, TaskId) = (row.id("dag_id")?, row.id("run_id")?, row.id("task_id")?);
+        let active = row.int("active")?;
+        *counts.per_run.entry((dag.clone(), run.clone())).or_default() += row.int("executing")?;
+        *counts.per_task.entry((dag.clone(), task.clone())).or_default() += active;
+        *counts.per_task_in_run.entry((dag, run, task)).or_default() += active;
+    }
+    Ok(counts)
+}
+
+/// The next candidates in order of priority, locked.
+async fn page(
+    tx: &Tx,
+    bag: &DagBag,
+    starved: &Starved,
+    taken: &[QueuedTi],
+) -> Result<Vec<(QueuedTi, Candidate)>, StoreError> {
+    let rows = tx.all(select_page(tx, starved, taken)).await?;
+    let mut limited: BTreeSet<DagId> = BTreeSet::new();
+    for row in &rows {
+        if row.bool("has_task_concurrency_limits")? {
+            limited.insert(row.id("dag_id")?);
+        }
+    }
+    let dags = bag.latest(tx, &limited).await?;
+    rows.iter().map(|row| Ok((read_ti(row)?, read_candidate(row, &dags)?))).collect()
+}
+
+/// Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
+/// `max_active_tasks` would turn away.
+fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
+    let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
+    let mut sql = tx.sql(
+        "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
+         ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, ranked.bundle_version, \
+         ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits \
+         FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dag.relative_fileloc, dag.bundle_name, \
+         dag.max_active_tasks, dag.has_task_concurrency_limits, row_number() OVER (PARTITION BY ti.dag_id, ti.run_id \
+         ORDER BY -ti.priority_weight, dr.logical_date, ti.map_index, ti.id) + COALESCE(busy.n, 0) AS nth \
+         FROM task_instance ti \
+         JOIN dag_run dr ON dr.dag_id = ti.dag_id AND dr.run_id = ti.run_id \
+         JOIN dag ON dag.dag_id = ti.dag_id \
+         LEFT JOIN (SELECT dag_id, run_id, count(*) AS n FROM task_instance WHERE state IN ('running', 'queued') \
+         GROUP BY dag_id, run_id) busy ON busy.dag_id = ti.dag_id AND busy.run_id = ti.run_id \
+         WHERE ti.state = 'scheduled' AND dr.state = 'running' AND NOT dag.is_paused AND dag.bundle_name IS NOT NULL",
+    );
+    if !starved.pools.is_empty() {
+        sql = sql.push(" AND ti.pool NOT IN (?)").bind_list(&starved.pools);
+    }
+    if !starved.runs.is_empty() {
+        sql = sql.push(" AND (ti.dag_id, ti.run_id) NOT IN (VALUES ?)").bind_rows(starved.runs.iter().map(pair));
+    }
+    if !starved.tasks.is_empty() {
+        let rows = starved.tasks.iter().map(|(dag, task)| vec![Param::from(dag), Param::from(task)]);
+        sql = sql.push(" AND (ti.dag_id, ti.task_id) NOT IN (VALUES ?)").bind_rows(rows);
+    }
+    if !starved.tasks_in_run.is_empty() {
+        let rows = starved.tasks_in_run.iter();
+        let rows = rows.map(|(dag, run, task)| vec![Param::from(dag), Param::from(run), Param::from(task)]);
+        sql = sql.push(" AND (ti.dag_id, ti.run_id, ti.task_id) NOT IN (VALUES ?)").bind_rows(rows);
+    }
+    if !taken.is_empty() {
+        sql = sql.push(" AND ti.id NOT IN (?)").bind_list(taken.iter().map(|ti| ti.id));
+    }
+    sql.push(
+        ") ranked JOIN task_instance ti ON ti.id = ranked.id WHERE ranked.nth <= ranked.max_active_tasks \
+         ORDER BY -ti.priority_weight, ranked.logical_date, ti.map_index, ti.id LIMIT ?",
+    )
+    .bind(PAGE)
+    .push(tx.dialect().pg(" FOR NO KEY UPDATE OF ti SKIP LOCKED"))
+}
+
+fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
+    Ok(QueuedTi {
+        id: row.uuid("id")?,
+        dag_id: row.id("dag_id")?,
+        run_id: row.id("run_id")?,
+        task_id: row.id("task_id")?,
+        map_index: MapIndex(row.int32("map_index")?),
+        try_number: row.int32("try_number")?,
+        dag_version_id: row.uuid_opt("dag_version_id")?,
+        queue: row.text_opt("queue")?.unwrap_or_else(|| "default".to_owned()),
+        pool_slots: row.int32("pool_slots")?,
+        priority_weight: row.int_opt("priority_weight")?.unwrap_or(1),
+        hostname: row.text_opt("hostname")?,
+        context_carrier: row.json("context_carrier")?,
+        executor: row.text_opt("executor")?,
+        relative_fileloc: row.text_opt("relative_fileloc")?.unwrap_or_default(),
+        bundle_name: row.text("bundle_name")?,
+        bundle_version: row.text_opt("bundle_version")?,
+    })
+}
+
+fn read_candidate(row: &Row, dags: &Dags) -> Result<Candidate, StoreError> {
+    let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
+    let task = dags.get(&dag_id).and_then(|dag| dag.dag.task(&task_id));
+    let limits = task.map_or_else(TaskLimits::default, |task| TaskLimits {
+        per_dag: task.max_active_tis_per_dag,
+        per_run: task.max_active_tis_per_dagrun,
+    });
+    Ok(Candidate {
+        ti_id: row.uuid("id")?,
+        run_id: row.id("run_id")?,
+        pool: row.text("pool")?,
+        pool_slots: row.int("pool_slots")?,
+        max_active_tasks: row.int("max_active_tasks")?,
+        limits,
+        executor: row.text_opt("executor")?,
+        dag_id,
+        task_id,
+    })
+}
+
+async fn mark_queued(tx: &Tx, tis: &[QueuedTi], job_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+    for chunk in tis.chunks(1000) {
+        let sql = tx
+            .sql(
+                "UPDATE task_instance SET state = 'queued', queued_dttm = ?, queued_by_job_id = ?, updated_at = ? \
+                 WHERE state = 'scheduled' AND id IN (?)",
+            )
+            .bind(now)
+            .bind(job_id)
+            .bind(now)
+            .bind_list(chunk.iter().map(|ti| ti.id));
+        tx.exec(sql).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The facts of one tick: running dag runs with their task instances, in a few set-based queries.
+//!
+//! The runs are locked until the transaction ends (`FOR NO KEY UPDATE SKIP LOCKED`), which is what makes one scheduler own
+//! a run while it decides about it.
+
+mod needs;
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use slipstream_core::ids::{DagId, MapIndex, RunId};
+use slipstream_core::run::{RunFacts, TiFacts};
+use uuid::Uuid;
+
+use super::{Conn, Param, Row, StoreError, Tx};
+
+pub use needs::load_needs;
+
+/// A running dag run with everything that is read for every run.
+#[derive(Clone, Debug)]
+pub struct RunSnapshot {
+    /// `dag_run.id`.
+    pub id: i64,
+    /// What decisions are made of.
+    pub facts: RunFacts,
+    /// `bundle_version`: set for runs that are pinned to the version they started with.
+    pub bundle_version: Option<String>,
+    /// `created_dag_version_id`.
+    pub created_dag_version_id: Option<Uuid>,
+    /// `clear_number`.
+    pub clear_number: i64,
+    /// `context_carrier`, still wrapped.
+    pub context_carrier: serde_json::Value,
+    /// Its task instances, by task and map index.
+    pub tis: Vec<TiFacts>,
+    /// Every version of the Dag that a task instance of the run was made from.
+    pub ti_versions: BTreeSet<Uuid>,
+    /// The newest `updated_at` of its task instances.
+    pub touched_at: Option<DateTime<Utc>>,
+}
+
+impl RunSnapshot {
+    /// The version of the Dag that the run goes by: its own if it is pinned, else `None` for the newest
+    /// (`airflow/models/dagbag.py`, `_version_from_dag_run`).
+    pub fn pinned_version(&self) -> Option<Uuid> {
+        self.bundle_version.as_ref().and(self.created_dag_version_id)
+    }
+}
+
+/// Locks and reads those of the named runs that may be examined now: running, due, of a Dag that is neither paused nor
+/// stale, and not locked by another scheduler. Task instances are read too.
+///
+/// # Errors
+/// As any statement.
+pub async fn load_runs(
+    tx: &Tx,
+    ids: &BTreeSet<i64>,
+    keys: &BTreeSet<(DagId, RunId)>,
+    now: DateTime<Utc>,
+) -> Result<Vec<RunSnapshot>, StoreError> {
+    let mut sql = tx
+        .sql(
+            "SELECT dr.id, dr.dag_id, dr.run_id, dr.run_type, dr.state, dr.logical_date, dr.data_interval_start, \
+             dr.data_interval_end, dr.run_after, dr.start_date, dr.bundle_version, dr.created_dag_version_id, \
+             dr.clear_number, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
+             JOIN dag ON dag.dag_id = dr.dag_id LEFT JOIN backfill_dag_run bdr ON bdr.dag_run_id = dr.id \
+             WHERE dr.state = 'running' AND NOT dag.is_paused AND NOT dag.is_stale AND dr.run_after <= ? \
+             AND (dr.id IN (?)",
+        )
+        .bind(now)
+        .bind_list(ids.iter().copied());
+    if !keys.is_empty() {
+        let rows = keys.iter().map(|(dag, run)| vec![Param::from(dag), Param::from(run)]);
+        sql = sql.push(" OR (dr.dag_id, dr.run_id) IN (VALUES ?)").bind_rows(rows);
+    }
+    let sql = sql
+        .push(
+            ") ORDER BY bdr.sort_ordinal NULLS FIRST, dr.last_scheduling_decision NULLS FIRST, dr.run_after, dr.id",
+        )
+        .push(tx.dialect().pg(" FOR NO KEY UPDATE OF dr SKIP LOCKED"));
+    let mut runs = tx.all(sql).await?.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
+    load_task_instances(tx, &mut runs).await?;
+    Ok(runs)
+}
+
+fn read_run(row: &Row) -> Result<RunSnapshot, StoreError> {
+    Ok(RunSnapshot {
+        id: row.int("id")?,
+        facts: RunFacts {
+            dag_id: row.id("dag_id")?,
+            run_id: row.id("run_id")?,
+            run_type: row.state("run_type")?,
+            state: row.state("state")?,
+            logical_date: row.time_opt("logical_date")?,
+            data_interval_start: row.time_opt("data_interval_start")?,
+            data_interval_end: row.time_opt("data_interval_end")?,
+            run_after: row.time("run_after")?,
+            start_date: row.time_opt("start_date")?,
+            backfill_ordinal: row.int_opt("sort_ordinal")?.and_then(|ordinal| i32::try_from(ordinal).ok()),
+        },
+        bundle_version: row.text_opt("bundle_version")?,
+        created_dag_version_id: row.uuid_opt("created_dag_version_id")?,
+        clear_number: row.int("clear_number")?,
+        context_carrier: row.json("context_carrier")?,
+        tis: Vec::new(),
+        ti_versions: BTreeSet::new(),
+        touched_at: None,
+    })
+}
+
+/// Reads the task instances of these runs again, after some were added or changed.
+///
+/// # Errors
+/// As any statement.
+pub async fn load_task_instances(tx: &Tx, runs: &mut [RunSnapshot]) -> Result<(), StoreError> {
+    let mut at: HashMap<i64, usize> = HashMap::with_capacity(runs.len());
+    for (index, run) in runs.iter_mut().enumerate() {
+        run.tis.clear();
+        run.ti_versions.clear();
+        at.insert(run.id, index);
+    }
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let sql = tx
+        .sql(
+            "SELECT dr.id AS run, ti.id, ti.task_id, ti.map_index, ti.state, ti.try_number, ti.max_tries, ti.start_date, \
+             ti.end_date, ti.retry_delay_override, ti.dag_version_id, ti.updated_at FROM dag_run dr \
+             JOIN task_instance ti ON ti.dag_id = dr.dag_id AND ti.run_id = dr.run_id WHERE dr.id IN (?) \
+             ORDER BY dr.id, ti.task_id, ti.map_index",
+        )
+        .bind_list(runs.iter().map(|run| run.id));
+    for row in tx.all(sql).await? {
+        let Some(run) = at.get(&row.int("run")?).and_then(|index| runs.get_mut(*index)) else { continue };
+        run.ti_versions.extend(row.uuid_opt("dag_version_id")?);
+        run.touched_at = run.touched_at.max(row.time_opt("updated_at")?);
+        run.tis.push(read_ti(&row)?);
+    }
+    Ok(())
+}
+
+fn read_ti(row: &Row) -> Result<TiFacts, StoreError> {
+    Ok(TiFacts {
+        id: row.uuid("id")?,
+        task_id: row.id("task_id")?,
+        map_index: MapIndex(row.int32("map_index")?),
+        state: row.state_opt("state")?,
+        try_number: row.int32("try_number")?,
+        max_tries: row.int32("max_tries")?,
+        start_date: row.time_opt("start_date")?,
+        end_date: row.time_opt("end_date")?,
+        retry_delay_override: row.float_opt("retry_delay_override")?,
+    })
+}

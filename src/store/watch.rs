@@ -1,0 +1,146 @@
+//! Cheap looks at what others changed: the UI, the REST API, the triggerer, another scheduler.
+//!
+//! Our own worker wakes the loop at once; these polls find everything else. They only read indexed columns of rows that are
+//! not finished, so that their cost does not grow with the history.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{Conn, StoreError};
+
+/// What waits for the scheduler right now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// A dag run is queued.
+    pub queued_runs: bool,
+    /// A task instance is in state `scheduled`.
+    pub scheduled_tis: bool,
+    /// Asset events, or pending partitions, may make a run.
+    pub asset_events: bool,
+    /// A callback waits for an executor.
+    pub executor_callbacks: bool,
+    /// A deadline has passed.
+    pub deadlines: bool,
+    /// When the next time-based run is due.
+    pub next_due: Option<DateTime<Utc>>,
+}
+
+/// One statement over everything that may wait.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending<C: Conn>(conn: &C, now: DateTime<Utc>) -> Result<Pending, StoreError> {
+    let sql = conn
+        .sql(
+            "SELECT \
+             EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') AS queued_runs, \
+             EXISTS (SELECT 1 FROM task_instance WHERE state = 'scheduled') AS scheduled_tis, \
+             (EXISTS (SELECT 1 FROM asset_dag_run_queue) OR \
+              EXISTS (SELECT 1 FROM asset_partition_dag_run WHERE created_dag_run_id IS NULL)) AS asset_events, \
+             EXISTS (SELECT 1 FROM callback WHERE type = 'executor' AND state = 'pending') AS executor_callbacks, \
+             EXISTS (SELECT 1 FROM deadline WHERE NOT missed AND deadline_time < ?) AS deadlines, \
+             (SELECT min(next_dagrun_create_after) FROM dag WHERE NOT is_paused AND NOT is_stale \
+              AND NOT COALESCE(has_import_errors, false) AND NOT exceeds_max_non_backfill) AS next_due",
+        )
+        .bind(now);
+    let Some(row) = conn.one(sql).await? else { return Ok(Pending::default()) };
+    Ok(Pending {
+        queued_runs: row.bool("queued_runs")?,
+        scheduled_tis: row.bool("scheduled_tis")?,
+        asset_events: row.bool("asset_events")?,
+        executor_callbacks: row.bool("executor_callbacks")?,
+        deadlines: row.bool("deadlines")?,
+        next_due: row.time_opt("next_due")?,
+    })
+}
+
+/// A running dag run and the last moment anything about it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// `dag_run.id`.
+    pub run: i64,
+    /// The newest `updated_at` of its task instances and of itself.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// Every running dag run that may be examined, with when it was last written to.
+///
+/// # Errors
+/// As any statement.
+pub async fn running_runs<C: Conn>(conn: &C) -> Result<Vec<Touched>, StoreError> {
+    let sql = conn.sql(
+        "SELECT dr.id, dr.dag_id, max(ti.updated_at) AS at FROM dag_run dr \
+         JOIN dag ON dag.dag_id = dr.dag_id \
+         LEFT JOIN task_instance ti ON ti.dag_id = dr.dag_id AND ti.run_id = dr.run_id \
+         WHERE dr.state = 'running' AND NOT dag.is_paused AND NOT dag.is_stale GROUP BY dr.id, dr.dag_id",
+    );
+    let rows = conn.all(sql).await?;
+    rows.iter().map(|row| Ok(Touched { run: row.int("id")?, at: row.time_opt("at")? })).collect()
+}
+
+/// When any Dag's newest version was last written; running runs follow it.
+///
+/// # Errors
+/// As any statement.
+pub async fn versions_changed<C: Conn>(conn: &C) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let row = conn.one(conn.sql("SELECT max(last_updated) AS at FROM dag_version")).await?;
+    row.map_or(Ok(None), |row| row.time_opt("at"))
+}
+
+/// Remembers up to where each running dag run has been examined.
+#[derive(Debug, Default)]
+pub struct Seen {
+    at: HashMap<i64, Option<DateTime<Utc>>>,
+}
+
+impl Seen {
+    /// Notes that a run was examined with everything up to `at` in sight.
+    pub fn examined(&mut self, run: i64, at: Option<DateTime<Utc>>) {
+        self.at.insert(run, at);
+    }
+
+    /// Forgets everything, so that every running run is looked at again.
+    pub fn forget_all(&mut self) {
+        self.at.clear();
+    }
+
+    /// The runs that were written to since they were last examined, or never were; forgets runs that no longer run.
+    pub fn changed(&mut self, running: &[Touched]) -> Vec<i64> {
+        let mut kept = HashMap::with_capacity(running.len());
+        let mut changed = Vec::new();
+        for touched in running {
+            match self.at.remove(&touched.run) {
+                Some(seen) if touched.at <= seen => {
+                    kept.insert(touched.run, seen);
+                }
+                _ => changed.push(touched.run),
+            }
+        }
+        self.at = kept;
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_looked_at_again_only_after_a_later_write() {
+        let at = |second: u32| format!("2026-01-01T00:00:{second:02}Z").parse().ok();
+        let mut seen = Seen::default();
+        assert_eq!(seen.changed(&[Touched { run: 1, at: at(1) }]), vec![1]);
+        seen.examined(1, at(1));
+        assert_eq!(seen.changed(&[Touched { run: 1, at: at(1) }]), Vec::<i64>::new());
+        assert_eq!(seen.changed(&[Touched { run: 1, at: at(2) }]), vec![1]);
+    }
+
+    #[test]
+    fn a_run_that_stopped_and_runs_again_is_looked_at() {
+        let mut seen = Seen::default();
+        seen.examined(1, None);
+        assert!(seen.changed(&[]).is_empty());
+        assert_eq!(seen.changed(&[Touched { run: 1, at: None }]), vec![1]);
+    }
+}
