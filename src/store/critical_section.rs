@@ -77,7 +77,13 @@ const PAGE: i64 = 256;
 ///
 /// # Errors
 /// As any statement. Another scheduler in the section is not an error but [`Pass::busy`].
-pub async fn enqueue(db: &Db, bag: &DagBag, room: &Room, job_id: i64, now: DateTime<Utc>) -> Result<Pass, StoreError> {
+pub async fn enqueue(
+    db: &Db,
+    bag: &DagBag,
+    room: &Room,
+    job_id: i64,
+    now: DateTime<Utc>,
+) -> Result<Pass, StoreError> {
     let tx = db.begin().await?;
     let pools = match lock_pools(&tx).await {
         Ok(Some(pools)) => pools,
@@ -176,7 +182,8 @@ async fn active_counts<C: Conn>(conn: &C) -> Result<ActiveCounts, StoreError> {
     );
     let mut counts = ActiveCounts::default();
     for row in conn.all(sql).await? {
-        let (dag, run, task): (DagId, RunId, TaskId) = (row.id("dag_id")?, row.id("run_id")?, row.id("task_id")?);
+        let (dag, run, task): (DagId, RunId, TaskId) =
+            (row.id("dag_id")?, row.id("run_id")?, row.id("task_id")?);
         let active = row.int("active")?;
         *counts.per_run.entry((dag.clone(), run.clone())).or_default() += row.int("executing")?;
         *counts.per_task.entry((dag.clone(), task.clone())).or_default() += active;
@@ -225,7 +232,9 @@ fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
         sql = sql.push(" AND ti.pool NOT IN (?)").bind_list(&starved.pools);
     }
     if !starved.runs.is_empty() {
-        sql = sql.push(" AND (ti.dag_id, ti.run_id) NOT IN (VALUES ?)").bind_rows(starved.runs.iter().map(pair));
+        sql = sql
+            .push(" AND (ti.dag_id, ti.run_id) NOT IN (VALUES ?)")
+            .bind_rows(starved.runs.iter().map(pair));
     }
     if !starved.tasks.is_empty() {
         let rows = starved.tasks.iter().map(|(dag, task)| vec![Param::from(dag), Param::from(task)]);
@@ -270,7 +279,7 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
 
 fn read_candidate(row: &Row, dags: &Dags) -> Result<Candidate, StoreError> {
     let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
-    let task = dags.get(&dag_id).and_then(|dag| dag.dag.task(&task_id));
+    let task = dags.get(&dag_id).and_then(|dag| dag.dag.task_by_id(task_id.as_str()));
     let limits = task.map_or_else(TaskLimits::default, |task| TaskLimits {
         per_dag: task.max_active_tis_per_dag,
         per_run: task.max_active_tis_per_dagrun,

@@ -106,10 +106,15 @@ impl DagBag {
         Ok(found.into_iter().map(|dag| (dag.version_id, dag)).collect())
     }
 
-    async fn fetch<C: Conn>(&self, conn: &C, keys: Vec<VersionKey>) -> Result<Vec<Arc<CachedDag>>, StoreError> {
+    async fn fetch<C: Conn>(
+        &self,
+        conn: &C,
+        keys: Vec<VersionKey>,
+    ) -> Result<Vec<Arc<CachedDag>>, StoreError> {
         let missing: Vec<Uuid> = {
             let cache = self.lock();
-            let stale = |key: &&VersionKey| cache.entries.get(&key.id).is_none_or(|entry| entry.hash != key.hash);
+            let stale =
+                |key: &&VersionKey| cache.entries.get(&key.id).is_none_or(|entry| entry.hash != key.hash);
             keys.iter().filter(stale).map(|key| key.id).collect()
         };
         for chunk in missing.chunks(50) {
@@ -192,5 +197,6 @@ fn inflate(bytes: &[u8]) -> Result<serde_json::Value, StoreError> {
     flate2::read::ZlibDecoder::new(bytes)
         .read_to_string(&mut text)
         .map_err(|error| StoreError::Invalid(format!("`data_compressed` is not zlib data: {error}")))?;
-    serde_json::from_str(&text).map_err(|error| StoreError::Invalid(format!("`data_compressed` is not JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| StoreError::Invalid(format!("`data_compressed` is not JSON: {error}")))
 }

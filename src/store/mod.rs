@@ -6,13 +6,18 @@
 
 pub mod assets;
 pub mod callbacks;
+pub mod critical_section;
+pub mod dag_bag;
 pub mod db;
 pub mod deadlines;
 pub mod encoding;
+pub mod ended_tis;
 pub mod error;
 pub mod row;
 pub mod runs;
+pub mod snapshot;
 pub mod sql;
+pub mod watch;
 
 pub use db::{Conn, Db, Target, Tx, retry};
 pub use error::StoreError;

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use slipstream_core::ids::{MapIndex, TaskId};
-use slipstream_core::run::{Loaded, Needs, PreviousRun, PreviousRunKind, PreviousRunNeed, RunFacts, SkipVerdict};
+use slipstream_core::run::{
+    Loaded, Needs, PreviousRun, PreviousRunKind, PreviousRunNeed, RunFacts, SkipVerdict,
+};
 use uuid::Uuid;
 
 use crate::store::{Conn, Sql, StoreError};
@@ -24,9 +26,13 @@ pub async fn load_needs<C: Conn>(conn: &C, run: &RunFacts, needs: &Needs) -> Res
         loaded.skips = skips(conn, run, &needs.skips).await?;
     }
     if !needs.map_lengths.is_empty() {
-        let sql = of_run(conn, run, "SELECT task_id, length AS n FROM task_map WHERE dag_id = ? AND run_id = ? AND map_index < 0")
-            .push(" AND task_id IN (?)")
-            .bind_list(&needs.map_lengths);
+        let sql = of_run(
+            conn,
+            run,
+            "SELECT task_id, length AS n FROM task_map WHERE dag_id = ? AND run_id = ? AND map_index < 0",
+        )
+        .push(" AND task_id IN (?)")
+        .bind_list(&needs.map_lengths);
         loaded.map_lengths = counts(conn, sql).await?;
     }
     if !needs.result_counts.is_empty() {
@@ -79,8 +85,14 @@ async fn previous_run<C: Conn>(
     Ok(Some(previous))
 }
 
-async fn ever_ran<C: Conn>(conn: &C, run: &RunFacts, tasks: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
-    let Some(logical_date) = run.logical_date.filter(|_| !tasks.is_empty()) else { return Ok(HashSet::new()) };
+async fn ever_ran<C: Conn>(
+    conn: &C,
+    run: &RunFacts,
+    tasks: &[TaskId],
+) -> Result<HashSet<TaskId>, StoreError> {
+    let Some(logical_date) = run.logical_date.filter(|_| !tasks.is_empty()) else {
+        return Ok(HashSet::new());
+    };
     let sql = conn
         .sql(
             "SELECT DISTINCT ti.task_id FROM task_instance ti JOIN dag_run dr ON dr.dag_id = ti.dag_id \
