@@ -2,8 +2,12 @@
 //!
 //! `core` (the crate `slipstream_core`) decides; this crate does. See `ARCHITECTURE.md`.
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod executor;
 pub mod python;
+pub mod runtime;
 pub mod store;
+pub mod telemetry;
 pub mod worker;

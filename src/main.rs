@@ -1,3 +1,5 @@
 //! The `slipstream` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    slipstream::cli::main()
+}

@@ -13,6 +13,8 @@ pub mod deadlines;
 pub mod encoding;
 pub mod ended_tis;
 pub mod error;
+pub mod job;
+pub mod migration;
 pub mod row;
 pub mod runs;
 pub mod snapshot;

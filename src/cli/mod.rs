@@ -1,0 +1,66 @@
+//! The command line: one file per command, each of which reads as a recipe.
+
+mod config;
+mod dag_processor;
+mod detach;
+mod exit;
+mod options;
+mod pid_file;
+mod scheduler;
+mod standalone;
+mod start;
+mod version;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+
+/// Slipstream takes the place of `airflow scheduler` and `airflow dag-processor` in a running Apache Airflow deployment.
+///
+/// It reads the same airflow.cfg and AIRFLOW__SECTION__KEY variables, works on the same metadata database and runs the same
+/// Dag files; the UI, the REST API, the triggerer and the `airflow` command stay as they are. Start it in the environment in
+/// which Airflow is installed.
+#[derive(Parser, Debug)]
+#[command(name = "slipstream", disable_version_flag = true, max_term_width = 110, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Scheduler(scheduler::Options),
+    DagProcessor(dag_processor::Options),
+    Worker(worker::Options),
+    Standalone(standalone::Options),
+    Config(config::Options),
+    /// Show the versions of Slipstream and of the Airflow that it works with.
+    Version,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Asking for help is no mistake.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let done = match cli.command {
+        Command::Scheduler(options) => scheduler::run(options),
+        Command::DagProcessor(options) => dag_processor::run(options),
+        Command::Worker(options) => worker::run(options),
+        Command::Standalone(options) => standalone::run(options),
+        Command::Config(options) => config::run(&options),
+        Command::Version => version::run(),
+    };
+    match done {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => failure.report().into(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Options that every long-running command has, as Airflow's commands have them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::telemetry::logging::Verbosity;
+
+use super::exit::Failure;
+
+/// Where a process leaves its traces.
+#[derive(Args, Debug, Clone)]
+pub(super) struct Process {
+    /// Write the process id to this file; it is removed at the end.
+    #[arg(long, value_name = "FILE")]
+    pub(super) pid: Option<PathBuf>,
+    /// Run in the background, apart from this terminal.
+    #[arg(short = 'D', long)]
+    pub(super) daemon: bool,
+    /// With --daemon: write the standard output to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) stdout: Option<PathBuf>,
+    /// With --daemon: write the standard error to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) stderr: Option<PathBuf>,
+    /// Write logs to this file instead of the standard output.
+    #[arg(short = 'l', long, value_name = "FILE")]
+    pub(super) log_file: Option<PathBuf>,
+    /// Log everything, also what is of use to developers only.
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+    /// Airflow's hot reload of its own code; there is nothing to reload here.
+    #[arg(short, long, hide = true)]
+    dev: bool,
+}
+
+impl Process {
+    pub(super) fn verbosity(&self) -> Verbosity {
+        if self.verbose { Verbosity::Debug } else { Verbosity::Configured }
+    }
+
+    /// Refuses what cannot be honoured, or not together.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.dev {
+            return Err(Failure::usage(
+                "--dev is not supported: Slipstream is a binary that has no code to reload",
+            ));
+        }
+        if !self.daemon && (self.stdout.is_some() || self.stderr.is_some()) {
+            return Err(Failure::usage(
+                "--stdout and --stderr go with --daemon; use the shell's > and 2> otherwise",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `--num-runs`: −1 is "for ever", as the configuration says.
+pub(super) fn num_runs(given: Option<i64>, configured: i64) -> Option<u64> {
+    u64::try_from(given.unwrap_or(configured)).ok().filter(|runs| *runs > 0)
+}

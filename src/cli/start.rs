@@ -1,0 +1,76 @@
+//! What every role does first: configuration, logs, database, signals.
+
+use std::future::Future;
+
+use crate::config::{Config, FileState, keys};
+use crate::runtime::{Shutdown, hostname};
+use crate::store::{Db, migration};
+use crate::telemetry::{logging, metrics};
+
+use super::detach::{self, Side};
+use super::exit::Failure;
+use super::options::Process;
+use super::pid_file::PidFile;
+
+/// What a role starts with.
+#[derive(Debug, Clone)]
+pub(super) struct Started {
+    pub(super) config: Config,
+    pub(super) db: Db,
+    pub(super) hostname: String,
+    pub(super) shutdown: Shutdown,
+}
+
+/// Prepares the process and runs a role in it, until the role ends or a signal asks it to.
+pub(super) fn role<F, W>(name: &'static str, options: &Process, work: W) -> Result<(), Failure>
+where
+    W: FnOnce(Started) -> F,
+    F: Future<Output = Result<(), Failure>>,
+{
+    options.check()?;
+    let config = Config::load()?;
+    if detach::detach(name, options, config.airflow_home())? == Side::Parent {
+        return Ok(());
+    }
+    logging::init(&config, options.verbosity(), options.log_file.as_deref())?;
+    let pid = options
+        .pid
+        .clone()
+        .or_else(|| options.daemon.then(|| detach::default_pid_file(name, config.airflow_home())));
+    let _pid_file = pid.as_deref().map(PidFile::hold).transpose()?;
+    announce(name, &config);
+    metrics::init(&config);
+    runtime()?.block_on(async {
+        let shutdown = Shutdown::on_signals()?;
+        let db = database(&config).await?;
+        let hostname = hostname(&config.get(&keys::core::HOSTNAME_CALLABLE));
+        work(Started { config, db, hostname, shutdown }).await
+    })
+}
+
+/// The runtime of every role: one thread.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Connects, and makes sure that the database is one that we know.
+pub(super) async fn database(config: &Config) -> Result<Db, Failure> {
+    let db = Db::connect(&config.database()?).await?;
+    migration::check(&db).await?;
+    Ok(db)
+}
+
+fn announce(name: &str, config: &Config) {
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, pid = std::process::id(), "Starting slipstream {name}");
+    if let (file, FileState::Missing) = config.file() {
+        tracing::warn!(
+            file = %file.display(),
+            "There is no airflow.cfg. Airflow makes one with new secrets when it starts; Slipstream does not. \
+             Defaults and the environment are used"
+        );
+    }
+    for note in config.notes() {
+        tracing::warn!("{note}");
+    }
+}
