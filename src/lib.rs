@@ -9,5 +9,6 @@ pub mod executor;
 pub mod python;
 pub mod runtime;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod worker;

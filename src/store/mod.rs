@@ -5,6 +5,7 @@
 //! must keep SQLAlchemy's forms (see [`sql`]).
 
 pub mod assets;
+pub mod audit_log;
 pub mod callbacks;
 pub mod critical_section;
 pub mod dag_bag;
@@ -13,12 +14,16 @@ pub mod deadlines;
 pub mod encoding;
 pub mod ended_tis;
 pub mod error;
+pub mod execution;
+pub mod history;
 pub mod job;
 pub mod migration;
 pub mod row;
 pub mod runs;
 pub mod snapshot;
 pub mod sql;
+#[cfg(test)]
+pub mod testing;
 pub mod watch;
 
 pub use db::{Conn, Db, Target, Tx, retry};

@@ -1,0 +1,69 @@
+//! Rows of `log`, the audit log that the UI shows (`airflow/models/log.py`).
+
+use chrono::{DateTime, Utc};
+use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
+
+use super::db::Conn;
+use super::error::StoreError;
+use super::sql::Param;
+
+/// One row to be written. Airflow leaves `logical_date` and `owner` empty when it logs about a key, and fills them when it
+/// logs about a row; the caller says which.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// What happened: a state, `fail task`, `skip task`, …
+    pub event: String,
+    /// The Dag.
+    pub dag_id: DagId,
+    /// The task, for an event of one task.
+    pub task_id: Option<TaskId>,
+    /// The run.
+    pub run_id: Option<RunId>,
+    /// Which copy of a mapped task.
+    pub map_index: Option<MapIndex>,
+    /// Which try.
+    pub try_number: Option<i32>,
+    /// The run's logical date.
+    pub logical_date: Option<DateTime<Utc>>,
+    /// `dag.owners`, or the task's owner.
+    pub owner: Option<String>,
+    /// More: text, or JSON as text.
+    pub extra: Option<String>,
+}
+
+const COLUMNS: &str =
+    "dttm, dag_id, task_id, map_index, event, logical_date, run_id, owner, owner_display_name, extra, try_number";
+
+/// Writes rows, at the time `now`, in one statement.
+///
+/// # Errors
+/// As any statement.
+pub async fn write(conn: &impl Conn, now: DateTime<Utc>, entries: &[LogEntry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows = entries.iter().map(|entry| {
+        vec![
+            now.into(),
+            (&entry.dag_id).into(),
+            entry.task_id.as_ref().into(),
+            entry.map_index.into(),
+            entry.event.as_str().into(),
+            entry.logical_date.into(),
+            entry.run_id.as_ref().into(),
+            entry.owner.as_deref().into(),
+            Param::Text(None),
+            entry.extra.as_deref().into(),
+            entry.try_number.into(),
+        ]
+    });
+    let sql = conn.sql(&format!("INSERT INTO log ({COLUMNS}) VALUES ?")).bind_rows(rows);
+    conn.exec(sql).await?;
+    Ok(())
+}
+
+/// `{"host_name": "…"}` as Python writes it, the extra of every row about a state that a worker reported.
+pub fn host_extra(hostname: Option<&str>) -> Option<String> {
+    let name = hostname.filter(|name| !name.is_empty())?;
+    Some(format!("{{\"host_name\": {}}}", serde_json::Value::from(name)))
+}

@@ -1,0 +1,94 @@
+//! How a request is refused, and the transaction that every request runs in.
+
+use serde_json::{Value as Json, json};
+
+use crate::store::db::{Db, Tx, retry};
+use crate::store::error::StoreError;
+
+/// Why a request has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutionError {
+    /// The request was understood and refused, with the answer that the Execution API gives.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A refusal in the form of the Execution API.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}", self.message())]
+pub struct Refusal {
+    /// The HTTP status that the API answers.
+    pub status: u16,
+    /// The API's `detail`: an object with `reason` and `message`, or a text.
+    pub detail: Json,
+}
+
+impl Refusal {
+    /// A refusal with a reason (a word for programs) and a message (a sentence for people).
+    pub fn new(status: u16, reason: &str, message: impl Into<String>) -> Self {
+        Self { status, detail: json!({"reason": reason, "message": message.into()}) }
+    }
+
+    /// 404 with the reason `not_found`.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not_found", message)
+    }
+
+    /// 404 for a task instance.
+    pub fn no_task_instance() -> Self {
+        Self::not_found("Task Instance not found")
+    }
+
+    /// 410 for a task instance whose try was moved to the history.
+    pub fn gone() -> Self {
+        Self::new(
+            410,
+            "not_found",
+            "Task Instance not found, it may have been moved to the Task Instance History table",
+        )
+    }
+
+    /// Adds a member to the detail.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Json>) -> Self {
+        if let Json::Object(detail) = &mut self.detail {
+            detail.insert(key.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> String {
+        let message = match &self.detail {
+            Json::Object(detail) => detail.get("message").and_then(Json::as_str),
+            other => other.as_str(),
+        };
+        message.map_or_else(|| self.detail.to_string(), str::to_owned)
+    }
+}
+
+/// Runs `work` in a transaction and commits it; a refusal rolls back. What fails in passing is tried again.
+pub(super) async fn transact<T, W>(db: &Db, what: &'static str, work: W) -> Result<T, ExecutionError>
+where
+    W: AsyncFn(&Tx) -> Result<T, ExecutionError>,
+{
+    let outcome = retry(what, async || {
+        let tx = db.begin().await?;
+        match work(&tx).await {
+            Ok(value) => {
+                tx.commit().await?;
+                Ok(Ok(value))
+            }
+            Err(ExecutionError::Refused(refusal)) => {
+                tx.rollback().await?;
+                Ok(Err(refusal))
+            }
+            Err(ExecutionError::Store(error)) => Err(error),
+        }
+    })
+    .await?;
+    Ok(outcome?)
+}

@@ -1,0 +1,92 @@
+//! Values that tasks hand to each other.
+
+use serde_json::{Value as Json, json};
+use slipstream_core::ids::MapIndex;
+
+use super::super::value::{Fields, Message};
+use super::failure::{Failure, error};
+use super::{Answerer, Response};
+use crate::store::execution::ExecutionError;
+use crate::store::execution::xcom::{self, NewXCom, Role, Runs, Slice, XComKey};
+
+impl Answerer {
+    pub(super) async fn get_xcom(&mut self, fields: &Fields<'_>) -> Response {
+        let at = key(fields)?;
+        // A missing value is no error: the task gets its default.
+        let value = xcom::get(&self.db, &at, map_index(fields)?, runs(fields)?).await?;
+        Ok(Some(Message::new("XComResult").with("key", &at.key).with("value", value.unwrap_or(Json::Null))))
+    }
+
+    pub(super) async fn get_xcom_count(&mut self, fields: &Fields<'_>) -> Response {
+        let count = xcom::count(&self.db, &key(fields)?).await?;
+        Ok(Some(Message::new("XComCountResponse").with("len", count)))
+    }
+
+    pub(super) async fn get_xcom_item(&mut self, fields: &Fields<'_>) -> Response {
+        let (at, offset) = (key(fields)?, fields.int("offset")?);
+        match xcom::item(&self.db, &at, offset).await {
+            Ok(value) => Ok(Some(Message::new("XComSequenceIndexResult").with("root", value))),
+            Err(ExecutionError::Refused(refusal)) if refusal.status == 404 => {
+                let detail = json!({
+                    "dag_id": at.dag_id, "run_id": at.run_id, "task_id": at.task_id, "key": at.key, "offset": offset,
+                });
+                Ok(Some(error("XCOM_NOT_FOUND", detail)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn get_xcom_slice(&mut self, fields: &Fields<'_>) -> Response {
+        let slice = Slice {
+            start: fields.int_opt("start")?,
+            stop: fields.int_opt("stop")?,
+            step: fields.int_opt("step")?,
+        };
+        let values = xcom::slice(&self.db, &key(fields)?, slice, runs(fields)?).await?;
+        Ok(Some(Message::new("XComSequenceSliceResult").with("root", values)))
+    }
+
+    pub(super) async fn set_xcom(&mut self, fields: &Fields<'_>) -> Response {
+        let role = match fields.bool_opt("dag_result")? {
+            Some(true) => Role::DagResult,
+            _ => Role::Value,
+        };
+        let new = NewXCom {
+            value: fields.json("value")?,
+            map_index: map_index(fields)?,
+            role,
+            mapped_length: fields.int_opt("mapped_length")?.filter(|length| *length >= 0),
+        };
+        xcom::set(&self.db, &key(fields)?, &new, &self.options.execution).await?;
+        Ok(None)
+    }
+
+    pub(super) async fn delete_xcom(&mut self, fields: &Fields<'_>) -> Response {
+        xcom::delete(&self.db, &key(fields)?, map_index(fields)?).await?;
+        Ok(None)
+    }
+}
+
+fn key(fields: &Fields<'_>) -> Result<XComKey, Failure> {
+    Ok(XComKey {
+        dag_id: fields.text("dag_id")?.into(),
+        run_id: fields.text("run_id")?.into(),
+        task_id: fields.text("task_id")?.into(),
+        key: fields.text("key")?.to_owned(),
+    })
+}
+
+fn map_index(fields: &Fields<'_>) -> Result<MapIndex, Failure> {
+    let Some(index) = fields.int_opt("map_index")?.filter(|index| *index >= 0) else {
+        return Ok(MapIndex::UNMAPPED);
+    };
+    let index = i32::try_from(index).map_err(|_| fields.bad("map_index", "is out of range"))?;
+    Ok(MapIndex(index))
+}
+
+fn runs(fields: &Fields<'_>) -> Result<Runs, Failure> {
+    Ok(match fields.bool_opt("include_prior_dates")? {
+        Some(true) => Runs::UpToThis,
+        _ => Runs::This,
+    })
+}

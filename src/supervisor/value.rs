@@ -1,0 +1,421 @@
+//! Between MessagePack as the Task SDK writes it, JSON as the database holds it, and our own types.
+//!
+//! The SDK writes an aware time as the timestamp extension (type -1), a UUID or a path as text and a duration as an ISO
+//! 8601 text (msgspec's defaults); it reads times in either form.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rmpv::Value;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+/// A message that does not have the form that the Task SDK gives it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: field `{field}` {why}")]
+pub struct BadMessage {
+    /// The message's type.
+    pub kind: String,
+    /// The field.
+    pub field: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// The type of MessagePack's timestamp extension.
+const TIMESTAMP: i8 = -1;
+
+/// A time as the timestamp extension, in the shortest of its three forms.
+pub fn from_time(time: DateTime<Utc>) -> Value {
+    let seconds = time.timestamp();
+    let nanos = time.timestamp_subsec_nanos();
+    let data = match u64::try_from(seconds) {
+        Ok(seconds) if seconds >> 34 == 0 => match u32::try_from(seconds) {
+            Ok(seconds) if nanos == 0 => seconds.to_be_bytes().to_vec(),
+            _ => ((u64::from(nanos) << 34) | seconds).to_be_bytes().to_vec(),
+        },
+        _ => [nanos.to_be_bytes().as_slice(), seconds.to_be_bytes().as_slice()].concat(),
+    };
+    Value::Ext(TIMESTAMP, data)
+}
+
+/// A time from a timestamp extension or from text with an offset.
+pub fn to_time(value: &Value) -> Option<DateTime<Utc>> {
+    match value {
+        Value::Ext(TIMESTAMP, data) => timestamp(data),
+        Value::String(text) => {
+            let text = text.as_str()?;
+            DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
+        }
+        _ => None,
+    }
+}
+
+fn timestamp(data: &[u8]) -> Option<DateTime<Utc>> {
+    if let Ok(bytes) = <[u8; 4]>::try_from(data) {
+        return DateTime::from_timestamp(i64::from(u32::from_be_bytes(bytes)), 0);
+    }
+    if let Ok(bytes) = <[u8; 8]>::try_from(data) {
+        let packed = u64::from_be_bytes(bytes);
+        let seconds = i64::try_from(packed & ((1 << 34) - 1)).ok()?;
+        return DateTime::from_timestamp(seconds, u32::try_from(packed >> 34).ok()?);
+    }
+    let nanos = u32::from_be_bytes(*data.first_chunk::<4>()?);
+    let seconds = i64::from_be_bytes(<[u8; 8]>::try_from(data.get(4..)?).ok()?);
+    DateTime::from_timestamp(seconds, nanos)
+}
+
+/// A time as pydantic writes it into JSON.
+pub fn time_text(time: DateTime<Utc>) -> String {
+    let fraction = if time.timestamp_subsec_micros() == 0 { "" } else { "%.6f" };
+    time.format(&format!("%Y-%m-%dT%H:%M:%S{fraction}Z")).to_string()
+}
+
+/// A duration from ISO 8601 text (`P1DT2H3.5S`, `-PT1M`) or from a number of seconds.
+pub fn to_duration(value: &Value) -> Option<TimeDelta> {
+    match value {
+        Value::String(text) => iso_duration(text.as_str()?),
+        _ => seconds(value.as_f64()?),
+    }
+}
+
+fn seconds(seconds: f64) -> Option<TimeDelta> {
+    let micros = (seconds * 1e6).round();
+    // Beyond this many microseconds a double cannot hold them exactly, and no such duration is meant.
+    (micros.abs() < 9.0e15).then(|| TimeDelta::microseconds(micros as i64))
+}
+
+fn iso_duration(text: &str) -> Option<TimeDelta> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (days, time) = match rest.strip_prefix('P')?.split_once('T') {
+        Some((days, time)) => (days, time),
+        None => (rest.strip_prefix('P')?, ""),
+    };
+    let total =
+        iso_parts(days, &[('W', 604_800.0), ('D', 86_400.0)])? + iso_parts(time, &[('H', 3600.0), ('M', 60.0), ('S', 1.0)])?;
+    seconds(sign * total)
+}
+
+/// The seconds in `1D`, `2H3M` and the like.
+fn iso_parts(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
+    let mut total = 0.0;
+    while !text.is_empty() {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let unit = text[end..].chars().next()?;
+        let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+        total += text[..end].parse::<f64>().ok()? * factor;
+        text = &text[end + unit.len_utf8()..];
+    }
+    Some(total)
+}
+
+/// JSON of a message's value. Times become text, as pydantic makes them.
+///
+/// # Errors
+/// Why it has no JSON form: bytes, keys that are not text, numbers that are not finite.
+pub fn to_json(value: &Value) -> Result<Json, String> {
+    Ok(match value {
+        Value::Nil => Json::Null,
+        Value::Boolean(value) => Json::Bool(*value),
+        Value::Integer(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Json::from(number),
+            (None, Some(number)) => Json::from(number),
+            (None, None) => return Err("holds a number that is out of range".to_owned()),
+        },
+        Value::F32(number) => finite(f64::from(*number))?,
+        Value::F64(number) => finite(*number)?,
+        Value::String(text) => match text.as_str() {
+            Some(text) => Json::from(text),
+            None => return Err("holds text that is not UTF-8".to_owned()),
+        },
+        Value::Array(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
+        Value::Map(members) => {
+            let mut object = serde_json::Map::with_capacity(members.len());
+            for (key, value) in members {
+                let Some(key) = key.as_str() else {
+                    return Err(format!("holds the key `{key}`, which is not text"));
+                };
+                object.insert(key.to_owned(), to_json(value)?);
+            }
+            Json::Object(object)
+        }
+        Value::Ext(..) => match to_time(value) {
+            Some(time) => Json::from(time_text(time)),
+            None => return Err("holds an unknown extension type".to_owned()),
+        },
+        Value::Binary(_) => return Err("holds bytes, which JSON cannot".to_owned()),
+    })
+}
+
+fn finite(number: f64) -> Result<Json, String> {
+    serde_json::Number::from_f64(number)
+        .map(Json::Number)
+        .ok_or_else(|| format!("holds `{number}`, which is not JSON compliant"))
+}
+
+/// A message's value from JSON.
+pub fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Nil,
+        Json::Bool(value) => Value::Boolean(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), _, _) => Value::from(number),
+            (_, Some(number), _) => Value::from(number),
+            (_, _, number) => Value::from(number.unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => Value::Array(items.iter().map(from_json).collect()),
+        Json::Object(members) => {
+            Value::Map(members.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value))).collect())
+        }
+    }
+}
+
+/// What can stand in a message that we write.
+pub trait IntoWire {
+    /// Its MessagePack form.
+    fn into_wire(self) -> Value;
+}
+
+macro_rules! into_wire {
+    ($($type:ty => |$v:ident| $conv:expr),+ $(,)?) => {
+        $(impl IntoWire for $type {
+            fn into_wire(self) -> Value {
+                let $v = self;
+                $conv
+            }
+        })+
+    };
+}
+
+into_wire! {
+    Value => |v| v,
+    bool => |v| Value::Boolean(v),
+    i32 => |v| Value::from(v),
+    i64 => |v| Value::from(v),
+    f64 => |v| Value::from(v),
+    &str => |v| Value::from(v),
+    String => |v| Value::from(v),
+    &String => |v| Value::from(v.as_str()),
+    Uuid => |v| Value::from(v.to_string()),
+    DateTime<Utc> => |v| from_time(v),
+    Json => |v| from_json(&v),
+    &Json => |v| from_json(v),
+}
+
+impl<T: IntoWire> IntoWire for Option<T> {
+    fn into_wire(self) -> Value {
+        self.map_or(Value::Nil, T::into_wire)
+    }
+}
+
+impl<T: IntoWire> IntoWire for Vec<T> {
+    fn into_wire(self) -> Value {
+        Value::Array(self.into_iter().map(T::into_wire).collect())
+    }
+}
+
+/// A map under construction.
+#[derive(Clone, Debug, Default)]
+pub struct Message(Vec<(Value, Value)>);
+
+impl Message {
+    /// A message body: a map with its type.
+    pub fn new(kind: &str) -> Self {
+        Self::default().with("type", kind)
+    }
+
+    /// A plain map.
+    pub fn map() -> Self {
+        Self::default()
+    }
+
+    /// Adds a member.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl IntoWire) -> Self {
+        self.0.push((Value::from(key), value.into_wire()));
+        self
+    }
+
+    /// Adds all members of another map.
+    #[must_use]
+    pub fn with_all(mut self, other: Message) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The finished map.
+    pub fn done(self) -> Value {
+        Value::Map(self.0)
+    }
+}
+
+impl IntoWire for Message {
+    fn into_wire(self) -> Value {
+        self.done()
+    }
+}
+
+/// The fields of a message that was received.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    kind: &'a str,
+    members: &'a [(Value, Value)],
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a message body, which must be a map with its `type`.
+    pub fn new(body: &'a Value) -> Option<Self> {
+        let members = body.as_map()?;
+        let kind = members.iter().find(|(key, _)| key.as_str() == Some("type"))?.1.as_str()?;
+        Some(Self { kind, members })
+    }
+
+    /// The message's type.
+    pub fn kind(&self) -> &'a str {
+        self.kind
+    }
+
+    /// A field that may be missing or nil.
+    pub fn get(&self, field: &str) -> Option<&'a Value> {
+        self.members
+            .iter()
+            .find(|(key, _)| key.as_str() == Some(field))
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_nil())
+    }
+
+    /// What is wrong with a field.
+    pub fn bad(&self, field: &str, why: impl Into<String>) -> BadMessage {
+        BadMessage { kind: self.kind.to_owned(), field: field.to_owned(), why: why.into() }
+    }
+
+    fn read<T>(&self, field: &str, what: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>, BadMessage> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        read(value).map(Some).ok_or_else(|| self.bad(field, format!("is not {what}")))
+    }
+
+    fn need<T>(&self, field: &str, value: Option<T>) -> Result<T, BadMessage> {
+        value.ok_or_else(|| self.bad(field, "is missing"))
+    }
+
+    /// A text, or nothing.
+    pub fn text_opt(&self, field: &str) -> Result<Option<&'a str>, BadMessage> {
+        self.read(field, "text", Value::as_str)
+    }
+
+    /// A text.
+    pub fn text(&self, field: &str) -> Result<&'a str, BadMessage> {
+        self.need(field, self.text_opt(field)?)
+    }
+
+    /// A whole number, or nothing.
+    pub fn int_opt(&self, field: &str) -> Result<Option<i64>, BadMessage> {
+        self.read(field, "a whole number", Value::as_i64)
+    }
+
+    /// A whole number.
+    pub fn int(&self, field: &str) -> Result<i64, BadMessage> {
+        self.need(field, self.int_opt(field)?)
+    }
+
+    /// A number, or nothing.
+    pub fn float_opt(&self, field: &str) -> Result<Option<f64>, BadMessage> {
+        self.read(field, "a number", Value::as_f64)
+    }
+
+    /// A truth value, or nothing.
+    pub fn bool_opt(&self, field: &str) -> Result<Option<bool>, BadMessage> {
+        self.read(field, "true or false", Value::as_bool)
+    }
+
+    /// A time, or nothing.
+    pub fn time_opt(&self, field: &str) -> Result<Option<DateTime<Utc>>, BadMessage> {
+        self.read(field, "a time with an offset", to_time)
+    }
+
+    /// A time.
+    pub fn time(&self, field: &str) -> Result<DateTime<Utc>, BadMessage> {
+        self.need(field, self.time_opt(field)?)
+    }
+
+    /// A duration, or nothing.
+    pub fn duration_opt(&self, field: &str) -> Result<Option<TimeDelta>, BadMessage> {
+        self.read(field, "a duration", to_duration)
+    }
+
+    /// A UUID.
+    pub fn uuid(&self, field: &str) -> Result<Uuid, BadMessage> {
+        let id = self.read(field, "a UUID", |value| Uuid::parse_str(value.as_str()?).ok())?;
+        self.need(field, id)
+    }
+
+    /// A list of texts, or nothing.
+    pub fn texts_opt(&self, field: &str) -> Result<Option<Vec<String>>, BadMessage> {
+        self.list_opt(field, "a list of texts", |item| item.as_str().map(str::to_owned))
+    }
+
+    /// A list, or nothing.
+    pub fn list_opt<T>(
+        &self,
+        field: &str,
+        what: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, BadMessage> {
+        self.read(field, what, |value| value.as_array()?.iter().map(&read).collect())
+    }
+
+    /// Any value as JSON; JSON `null` when it is missing.
+    pub fn json(&self, field: &str) -> Result<Json, BadMessage> {
+        match self.get(field) {
+            Some(value) => to_json(value).map_err(|why| self.bad(field, why)),
+            None => Ok(Json::Null),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn times_take_the_shortest_form_and_read_back() {
+        for (text, length) in [
+            ("2026-01-02T03:04:05Z", 4),
+            ("2026-01-02T03:04:05.123456Z", 8),
+            ("1969-12-31T23:59:59.5Z", 12),
+            ("2600-01-01T00:00:00Z", 12),
+        ] {
+            let value = from_time(time(text));
+            assert_eq!(value.as_ext().unwrap().1.len(), length, "{text}");
+            assert_eq!(to_time(&value), Some(time(text)));
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_msgspec_writes_them() {
+        for (text, micros) in
+            [("PT90.5S", 90_500_000), ("P1DT1S", 86_401_000_000), ("-PT1M", -60_000_000), ("P0D", 0), ("PT0S", 0)]
+        {
+            assert_eq!(to_duration(&Value::from(text)), Some(TimeDelta::microseconds(micros)), "{text}");
+        }
+        assert_eq!(to_duration(&Value::from("an hour")), None);
+    }
+
+    #[test]
+    fn json_keeps_the_order_of_keys() {
+        let json: Json = serde_json::from_str(r#"{"b":1,"a":[true,null,2.5,"x"]}"#).unwrap();
+        assert_eq!(to_json(&from_json(&json)).unwrap().to_string(), json.to_string());
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_refused_with_the_reason() {
+        assert!(to_json(&Value::from(f64::NAN)).unwrap_err().contains("NaN"));
+        assert!(to_json(&Value::Map(vec![(1.into(), 2.into())])).unwrap_err().contains("not text"));
+    }
+}
