@@ -31,8 +31,7 @@ pub struct LogEntry {
     pub extra: Option<String>,
 }
 
-const COLUMNS: &str =
-    "dttm, dag_id, task_id, map_index, event, logical_date, run_id, owner, owner_display_name, extra, try_number";
+const COLUMNS: &str = "dttm, dag_id, task_id, map_index, event, logical_date, run_id, owner, owner_display_name, extra, try_number";
 
 /// Writes rows, at the time `now`, in one statement.
 ///

@@ -132,6 +132,13 @@ impl Row {
                 Ok(self.get::<serde_json::Value>(column)?.unwrap_or(serde_json::Value::Null))
             }
             Dialect::Sqlite => {
+                // SQLite gives a column of type JSON numeric affinity: a bare number is stored as a number.
+                if let Ok(Some(number)) = self.get::<i64>(column) {
+                    return Ok(number.into());
+                }
+                if let Ok(Some(number)) = self.get::<f64>(column) {
+                    return Ok(number.into());
+                }
                 let Some(text) = self.get::<String>(column)? else { return Ok(serde_json::Value::Null) };
                 serde_json::from_str(&text).or_else(|_| self.bad(column, &text, "JSON"))
             }

@@ -172,7 +172,8 @@ pub async fn count(conn: &impl Conn, table: &str) -> i64 {
 
 /// Writes an active, unpaused Dag without a schedule, in the bundle `dags-folder`.
 pub async fn dag(conn: &impl Conn, dag_id: &str) {
-    let bundle = conn.sql("INSERT INTO dag_bundle (name, active) VALUES ('dags-folder', ?) ON CONFLICT DO NOTHING");
+    let bundle =
+        conn.sql("INSERT INTO dag_bundle (name, active) VALUES ('dags-folder', ?) ON CONFLICT DO NOTHING");
     conn.exec(bundle.bind(true)).await.unwrap();
     let values = vec![
         ("dag_id", dag_id.into()),

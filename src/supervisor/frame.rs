@@ -85,7 +85,9 @@ pub enum FrameError {
     #[error("the socket to the process failed: {0}")]
     Io(#[from] io::Error),
     /// The frame is larger than [`MAX_FRAME`].
-    #[error("a message of {0} bytes exceeds the limit of {MAX_FRAME} bytes; keep large values in storage and pass a reference")]
+    #[error(
+        "a message of {0} bytes exceeds the limit of {MAX_FRAME} bytes; keep large values in storage and pass a reference"
+    )]
     TooLarge(usize),
     /// The bytes are not a frame.
     #[error("a message cannot be decoded: {0}")]

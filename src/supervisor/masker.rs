@@ -108,7 +108,8 @@ impl Masker {
             && !COMMON.contains(&secret.to_lowercase().as_str())
             && name.is_none_or(|name| self.is_sensitive(name));
         if wanted && !secret.is_empty() && self.secrets.insert(secret.to_owned()) {
-            let alternatives: Vec<_> = self.secrets.iter().rev().map(|secret| regex::escape(secret)).collect();
+            let alternatives: Vec<_> =
+                self.secrets.iter().rev().map(|secret| regex::escape(secret)).collect();
             match Regex::new(&alternatives.join("|")) {
                 Ok(pattern) => self.pattern = Some(pattern),
                 Err(error) => tracing::error!(%error, "a secret cannot be hidden"),
@@ -189,7 +190,8 @@ mod tests {
     #[test]
     fn rendered_fields_hide_by_name_at_any_depth() {
         let masker = Masker::default();
-        let shown = masker.redact_json(&json!({"env": [{"DB_PASSWORD": {"a": "x", "n": 1}, "PORT": "5"}]}), None);
+        let shown =
+            masker.redact_json(&json!({"env": [{"DB_PASSWORD": {"a": "x", "n": 1}, "PORT": "5"}]}), None);
         assert_eq!(shown, json!({"env": [{"DB_PASSWORD": {"a": "***", "n": 1}, "PORT": "5"}]}));
     }
 }

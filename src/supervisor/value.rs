@@ -92,8 +92,8 @@ fn iso_duration(text: &str) -> Option<TimeDelta> {
         Some((days, time)) => (days, time),
         None => (rest.strip_prefix('P')?, ""),
     };
-    let total =
-        iso_parts(days, &[('W', 604_800.0), ('D', 86_400.0)])? + iso_parts(time, &[('H', 3600.0), ('M', 60.0), ('S', 1.0)])?;
+    let total = iso_parts(days, &[('W', 604_800.0), ('D', 86_400.0)])?
+        + iso_parts(time, &[('H', 3600.0), ('M', 60.0), ('S', 1.0)])?;
     seconds(sign * total)
 }
 
@@ -166,9 +166,9 @@ pub fn from_json(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::Array(items.iter().map(from_json).collect()),
-        Json::Object(members) => {
-            Value::Map(members.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value))).collect())
-        }
+        Json::Object(members) => Value::Map(
+            members.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value))).collect(),
+        ),
     }
 }
 
@@ -291,7 +291,12 @@ impl<'a> Fields<'a> {
         BadMessage { kind: self.kind.to_owned(), field: field.to_owned(), why: why.into() }
     }
 
-    fn read<T>(&self, field: &str, what: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>, BadMessage> {
+    fn read<T>(
+        &self,
+        field: &str,
+        what: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, BadMessage> {
         let Some(value) = self.get(field) else { return Ok(None) };
         read(value).map(Some).ok_or_else(|| self.bad(field, format!("is not {what}")))
     }
@@ -399,9 +404,13 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_msgspec_writes_them() {
-        for (text, micros) in
-            [("PT90.5S", 90_500_000), ("P1DT1S", 86_401_000_000), ("-PT1M", -60_000_000), ("P0D", 0), ("PT0S", 0)]
-        {
+        for (text, micros) in [
+            ("PT90.5S", 90_500_000),
+            ("P1DT1S", 86_401_000_000),
+            ("-PT1M", -60_000_000),
+            ("P0D", 0),
+            ("PT0S", 0),
+        ] {
             assert_eq!(to_duration(&Value::from(text)), Some(TimeDelta::microseconds(micros)), "{text}");
         }
         assert_eq!(to_duration(&Value::from("an hour")), None);

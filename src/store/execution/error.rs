@@ -71,13 +71,21 @@ impl Refusal {
 }
 
 /// Runs `work` in a transaction and commits it; a refusal rolls back. What fails in passing is tried again.
-pub(super) async fn transact<T, W>(db: &Db, what: &'static str, work: W) -> Result<T, ExecutionError>
+///
+/// The transaction goes into the future and comes back out of it: futures that borrow it could not be shown to be `Send`.
+/// [`transact!`] hides that.
+pub(super) async fn run_transaction<T, F, W>(
+    db: &Db,
+    what: &'static str,
+    work: W,
+) -> Result<T, ExecutionError>
 where
-    W: AsyncFn(&Tx) -> Result<T, ExecutionError>,
+    W: Fn(Tx) -> F,
+    F: Future<Output = (Tx, Result<T, ExecutionError>)>,
 {
     let outcome = retry(what, async || {
-        let tx = db.begin().await?;
-        match work(&tx).await {
+        let (tx, done) = work(db.begin().await?).await;
+        match done {
             Ok(value) => {
                 tx.commit().await?;
                 Ok(Ok(value))
@@ -86,9 +94,27 @@ where
                 tx.rollback().await?;
                 Ok(Err(refusal))
             }
-            Err(ExecutionError::Store(error)) => Err(error),
+            Err(ExecutionError::Store(error)) => {
+                // The connection may be gone, and with it the transaction.
+                let _ = tx.rollback().await;
+                Err(error)
+            }
         }
     })
     .await?;
     Ok(outcome?)
 }
+
+/// `transact!(db, "what", |tx| body)`: runs `body`, which sees `tx: &Tx` and copies of what it names, in a transaction
+/// ([`run_transaction`]).
+macro_rules! transact {
+    ($db:expr, $what:expr, |$tx:ident| $body:expr) => {
+        $crate::store::execution::error::run_transaction($db, $what, move |tx| async move {
+            let $tx = &tx;
+            let done = async { $body }.await;
+            (tx, done)
+        })
+        .await
+    };
+}
+pub(super) use transact;

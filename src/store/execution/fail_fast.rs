@@ -43,7 +43,9 @@ struct Other {
 impl Other {
     fn log_entry(&self, failed: &LockedTi) -> LogEntry {
         let (event, extra) = match self.state {
-            Some(TaskState::Running) => ("fail task", "Forcing task to fail due to dag's `fail_fast` setting."),
+            Some(TaskState::Running) => {
+                ("fail task", "Forcing task to fail due to dag's `fail_fast` setting.")
+            }
             _ => ("skip task", "Skipping task due to dag's `fail_fast` setting."),
         };
         LogEntry {

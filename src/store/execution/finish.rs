@@ -53,7 +53,7 @@ pub struct Finish {
 /// # Errors
 /// 404 without the row, 409 when the task instance does not run; as any statement.
 pub async fn finish(db: &Db, id: Uuid, report: &Finish) -> Result<Reported, ExecutionError> {
-    transact(db, "finish", async |tx| {
+    transact!(db, "finish", |tx| {
         let ti = LockedTi::lock(tx, id).await?;
         let state = TaskState::from(report.state);
         if !ti.admits(state)? {
@@ -71,7 +71,6 @@ pub async fn finish(db: &Db, id: Uuid, report: &Finish) -> Result<Reported, Exec
         write_end(tx, &ti, &end).await?;
         Ok(Reported::Written)
     })
-    .await
 }
 
 /// What becomes of `next_method` and `next_kwargs`.
@@ -106,9 +105,9 @@ pub(super) async fn write_end(tx: &Tx, ti: &LockedTi, end: &End<'_>) -> Result<(
         .bind(end.rendered_map_index)
         .bind(now);
     let sql = match end.resume {
-        Resume::Clear => sql
-            .push(", next_method = NULL, next_kwargs = ?")
-            .bind(Param::Json(Some(serde_json::Value::Null))),
+        Resume::Clear => {
+            sql.push(", next_method = NULL, next_kwargs = ?").bind(Param::Json(Some(serde_json::Value::Null)))
+        }
         Resume::Keep => sql,
     };
     tx.exec(sql.push(" WHERE id = ?").bind(ti.id)).await?;

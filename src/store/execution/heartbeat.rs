@@ -52,7 +52,7 @@ pub async fn heartbeat(db: &Db, id: Uuid, hostname: &str, pid: i64) -> Result<He
     if db.exec(sql).await? > 0 {
         return Ok(HeartbeatReply::Ok);
     }
-    let found = transact(db, "heartbeat", async |tx| Ok(diagnose(tx, id, hostname, pid).await?)).await;
+    let found = transact!(db, "heartbeat", |tx| Ok(diagnose(tx, id, hostname, pid).await?));
     match found {
         Ok(reply) => Ok(reply),
         Err(ExecutionError::Store(error)) => Err(error),

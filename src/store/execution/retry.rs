@@ -32,7 +32,7 @@ const REASON_LENGTH: usize = 500;
 /// # Errors
 /// 404 without the row, 409 when the task instance does not run; as any statement.
 pub async fn retry(db: &Db, id: Uuid, report: &RetryReport) -> Result<Reported, ExecutionError> {
-    transact(db, "retry", async |tx| {
+    transact!(db, "retry", |tx| {
         let ti = LockedTi::lock(tx, id).await?;
         if !ti.admits(TaskState::UpForRetry)? {
             return Ok(Reported::Already);
@@ -65,7 +65,6 @@ pub async fn retry(db: &Db, id: Uuid, report: &RetryReport) -> Result<Reported, 
         audit_log::write(tx, now, &[ti.log_entry(TaskState::UpForRetry, ti.hostname.as_deref())]).await?;
         Ok(Reported::Written)
     })
-    .await
 }
 
 /// `timedelta.total_seconds()`.

@@ -23,9 +23,10 @@ pub async fn put_rendered_fields(
     fields: &Map<String, Json>,
     options: &Options,
 ) -> Result<(), ExecutionError> {
-    let fields = Json::Object(fields.clone());
-    transact(db, "rendered fields", async |tx| {
-        let sql = tx.sql("SELECT dag_id, task_id, run_id, map_index FROM task_instance WHERE id = ?").bind(id);
+    let fields = &Json::Object(fields.clone());
+    transact!(db, "rendered fields", |tx| {
+        let sql =
+            tx.sql("SELECT dag_id, task_id, run_id, map_index FROM task_instance WHERE id = ?").bind(id);
         let Some(row) = tx.one(sql).await? else { return Err(not_in_live_table(tx, id).await?.into()) };
         let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
         let sql = tx
@@ -38,13 +39,12 @@ pub async fn put_rendered_fields(
             .bind(&task_id)
             .bind(row.text("run_id")?)
             .bind(row.int32("map_index")?)
-            .bind(&fields)
+            .bind(fields)
             .bind(Param::Json(Some(Json::Null)));
         tx.exec(sql).await?;
         delete_old(tx, &dag_id, &task_id, options.rendered_fields_runs).await?;
         Ok(())
     })
-    .await
 }
 
 /// Keeps the fields of the latest `keep` runs of the Dag, all copies of a mapped task together; 0 keeps all.

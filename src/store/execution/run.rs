@@ -13,8 +13,6 @@ use crate::store::audit_log;
 use crate::store::db::{Conn, Db, Tx};
 use crate::store::error::StoreError;
 
-
-
 /// Who starts the task instance, and when.
 #[derive(Clone, Debug)]
 pub struct EnterRunning {
@@ -78,7 +76,7 @@ pub enum RunError {
 /// # Errors
 /// As [`RunError`].
 pub async fn run(db: &Db, id: Uuid, who: &EnterRunning, teams: MultiTeam) -> Result<RunContext, RunError> {
-    match transact(db, "run", async |tx| start(tx, id, who, teams).await).await {
+    match transact!(db, "run", |tx| start(tx, id, who, teams).await) {
         Ok(context) => Ok(context),
         Err(ExecutionError::Store(error)) => Err(RunError::Store(error)),
         Err(ExecutionError::Refused(refusal)) if refusal.status == 409 => {
@@ -152,10 +150,9 @@ async fn context(tx: &Tx, ti: LockedTi, multi_team: MultiTeam) -> Result<RunCont
     dag_run.team_name = teams::of_dag(tx, multi_team, &ti.dag_id).await?;
     let sql = tx.sql("SELECT COUNT(*) AS n FROM task_reschedule WHERE ti_id = ?").bind(ti.id);
     let task_reschedule_count = tx.one(sql).await?.map_or(Ok(0), |row| row.int("n"))?;
-    let should_retry = ti.state == Some(TaskState::Restarting)
-        || (ti.max_tries != 0 && ti.try_number <= ti.max_tries);
-    let xcom_keys_to_clear =
-        if ti.next_method.is_none() { xcom_keys(tx, &ti).await? } else { Vec::new() };
+    let should_retry =
+        ti.state == Some(TaskState::Restarting) || (ti.max_tries != 0 && ti.try_number <= ti.max_tries);
+    let xcom_keys_to_clear = if ti.next_method.is_none() { xcom_keys(tx, &ti).await? } else { Vec::new() };
     let resume = ti.next_method.map(|next_method| Resume {
         next_method,
         next_kwargs: ti.next_kwargs,

@@ -44,9 +44,8 @@ pub(super) async fn latest(conn: &impl Conn, dag_id: &DagId) -> Result<Option<Se
 }
 
 async fn of_version(conn: &impl Conn, version: Uuid) -> Result<Option<SerializedDag>, StoreError> {
-    let sql = conn
-        .sql("SELECT data, data_compressed FROM serialized_dag WHERE dag_version_id = ?")
-        .bind(version);
+    let sql =
+        conn.sql("SELECT data, data_compressed FROM serialized_dag WHERE dag_version_id = ?").bind(version);
     conn.one(sql).await?.as_ref().map(read).transpose()
 }
 
@@ -97,7 +96,9 @@ fn find_group<'a>(group: &'a Json, group_id: &str) -> Option<&'a Json> {
     if group.get("_group_id").and_then(Json::as_str) == Some(group_id) {
         return Some(group);
     }
-    children(group).filter(|(kind, _)| *kind == "taskgroup").find_map(|(_, child)| find_group(child, group_id))
+    children(group)
+        .filter(|(kind, _)| *kind == "taskgroup")
+        .find_map(|(_, child)| find_group(child, group_id))
 }
 
 fn collect(group: &Json, ids: &mut Vec<String>) {

@@ -21,7 +21,8 @@ struct Scope {
 }
 
 async fn scope(conn: &impl Conn, ti_id: Uuid) -> Result<Scope, ExecutionError> {
-    let sql = conn.sql("SELECT dag_id, run_id, task_id, map_index FROM task_instance WHERE id = ?").bind(ti_id);
+    let sql =
+        conn.sql("SELECT dag_id, run_id, task_id, map_index FROM task_instance WHERE id = ?").bind(ti_id);
     let Some(row) = conn.one(sql).await? else {
         return Err(Refusal::not_found(format!("Task instance {ti_id} not found")).into());
     };
@@ -36,7 +37,8 @@ async fn scope(conn: &impl Conn, ti_id: Uuid) -> Result<Scope, ExecutionError> {
 const OF_TASK: &str = "dag_id = ? AND run_id = ? AND task_id = ? AND map_index = ?";
 
 fn parse(text: &str) -> Result<Json, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Invalid(format!("a stored state is not JSON: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Invalid(format!("a stored state is not JSON: {error}")))
 }
 
 /// The task's state under a key, or nothing.
@@ -67,7 +69,7 @@ pub async fn set_of_task(
     value: &Json,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<(), ExecutionError> {
-    transact(db, "task state", async |tx| {
+    transact!(db, "task state", |tx| {
         let scope = scope(tx, ti_id).await?;
         let sql = tx
             .sql("SELECT id FROM dag_run WHERE dag_id = ? AND run_id = ?")
@@ -95,7 +97,6 @@ pub async fn set_of_task(
         tx.exec(sql).await?;
         Ok(())
     })
-    .await
 }
 
 /// Deletes the task's state under a key.
@@ -103,7 +104,7 @@ pub async fn set_of_task(
 /// # Errors
 /// As [`get_of_task`].
 pub async fn delete_of_task(db: &Db, ti_id: Uuid, key: &str) -> Result<(), ExecutionError> {
-    transact(db, "task state", async |tx| {
+    transact!(db, "task state", |tx| {
         let scope = scope(tx, ti_id).await?;
         let sql = tx
             .sql(&format!("DELETE FROM task_state_store WHERE {OF_TASK} AND key = ?"))
@@ -115,7 +116,6 @@ pub async fn delete_of_task(db: &Db, ti_id: Uuid, key: &str) -> Result<(), Execu
         tx.exec(sql).await?;
         Ok(())
     })
-    .await
 }
 
 /// Deletes all of the task's state.
@@ -123,12 +123,11 @@ pub async fn delete_of_task(db: &Db, ti_id: Uuid, key: &str) -> Result<(), Execu
 /// # Errors
 /// As [`get_of_task`].
 pub async fn clear_of_task(db: &Db, ti_id: Uuid) -> Result<(), ExecutionError> {
-    transact(db, "task state", async |tx| {
+    transact!(db, "task state", |tx| {
         let scope = scope(tx, ti_id).await?;
         clear_scope(tx, &scope.dag_id, &scope.run_id, &scope.task_id, scope.map_index).await?;
         Ok(())
     })
-    .await
 }
 
 pub(super) async fn clear_scope(
@@ -179,10 +178,8 @@ async fn asset_id(conn: &impl Conn, asset: &AssetRef) -> Result<i64, ExecutionEr
 /// 404 without an active asset; as any statement.
 pub async fn get_of_asset(db: &Db, asset: &AssetRef, key: &str) -> Result<Option<Json>, ExecutionError> {
     let asset_id = asset_id(db, asset).await?;
-    let sql = db
-        .sql("SELECT value FROM asset_state_store WHERE asset_id = ? AND key = ?")
-        .bind(asset_id)
-        .bind(key);
+    let sql =
+        db.sql("SELECT value FROM asset_state_store WHERE asset_id = ? AND key = ?").bind(asset_id).bind(key);
     let Some(row) = db.one(sql).await? else { return Ok(None) };
     Ok(Some(parse(&row.text("value")?)?))
 }
@@ -198,7 +195,7 @@ pub async fn set_of_asset(
     value: &Json,
     writer: Uuid,
 ) -> Result<(), ExecutionError> {
-    transact(db, "asset state", async |tx| {
+    transact!(db, "asset state", |tx| {
         let asset_id = asset_id(tx, asset).await?;
         let writer = scope(tx, writer).await?;
         let sql = tx
@@ -224,7 +221,6 @@ pub async fn set_of_asset(
         tx.exec(sql).await?;
         Ok(())
     })
-    .await
 }
 
 /// Deletes the asset's state under a key.
@@ -232,16 +228,13 @@ pub async fn set_of_asset(
 /// # Errors
 /// 404 without an active asset; as any statement.
 pub async fn delete_of_asset(db: &Db, asset: &AssetRef, key: &str) -> Result<(), ExecutionError> {
-    transact(db, "asset state", async |tx| {
+    transact!(db, "asset state", |tx| {
         let asset_id = asset_id(tx, asset).await?;
-        let sql = tx
-            .sql("DELETE FROM asset_state_store WHERE asset_id = ? AND key = ?")
-            .bind(asset_id)
-            .bind(key);
+        let sql =
+            tx.sql("DELETE FROM asset_state_store WHERE asset_id = ? AND key = ?").bind(asset_id).bind(key);
         tx.exec(sql).await?;
         Ok(())
     })
-    .await
 }
 
 /// Deletes all of the asset's state.
@@ -249,10 +242,9 @@ pub async fn delete_of_asset(db: &Db, asset: &AssetRef, key: &str) -> Result<(),
 /// # Errors
 /// 404 without an active asset; as any statement.
 pub async fn clear_of_asset(db: &Db, asset: &AssetRef) -> Result<(), ExecutionError> {
-    transact(db, "asset state", async |tx| {
+    transact!(db, "asset state", |tx| {
         let asset_id = asset_id(tx, asset).await?;
         tx.exec(tx.sql("DELETE FROM asset_state_store WHERE asset_id = ?").bind(asset_id)).await?;
         Ok(())
     })
-    .await
 }

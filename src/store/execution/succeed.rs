@@ -40,7 +40,7 @@ pub async fn succeed(
     report: &Success,
     options: &Options,
 ) -> Result<Reported, ExecutionError> {
-    let written = transact(db, "succeed", async |tx| {
+    let written = transact!(db, "succeed", |tx| {
         let ti = LockedTi::lock(tx, id).await?;
         if !ti.admits(TaskState::Success)? {
             return Ok(Reported::Already);
@@ -59,12 +59,11 @@ pub async fn succeed(
             state_store::clear_scope(tx, &ti.dag_id, &ti.run_id, &ti.task_id, ti.map_index).await?;
         }
         Ok(Reported::Written)
-    })
-    .await;
+    });
     match written {
         Err(ExecutionError::Store(error)) if !error.is_transient() => {
             tracing::error!(ti_id = %id, %error, "asset events could not be registered; the task instance fails");
-            transact(db, "fail", async |tx| fail_instead(tx, id, report).await).await
+            transact!(db, "fail", |tx| fail_instead(tx, id, report).await)
         }
         result => result,
     }

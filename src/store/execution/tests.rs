@@ -19,7 +19,10 @@ fn assert_send<T: Send>(value: T) -> T {
 }
 
 async fn state_of(db: &Db, task: &str) -> Option<TaskState> {
-    first(db, &format!("SELECT state FROM task_instance WHERE task_id = '{task}'")).await.state_opt("state").unwrap()
+    first(db, &format!("SELECT state FROM task_instance WHERE task_id = '{task}'"))
+        .await
+        .state_opt("state")
+        .unwrap()
 }
 
 #[test]
@@ -96,7 +99,9 @@ fn a_report_is_taken_once_and_only_from_a_running_task() {
         assert_eq!(finish(db, id, &report).await.unwrap(), Reported::Written);
         assert_eq!(finish(db, id, &report).await.unwrap(), Reported::Already);
         let failed = Finish { state: FinishState::Failed, ..report };
-        let Err(ExecutionError::Refused(refusal)) = finish(db, id, &failed).await else { panic!("not refused") };
+        let Err(ExecutionError::Refused(refusal)) = finish(db, id, &failed).await else {
+            panic!("not refused")
+        };
         assert_eq!(refusal.status, 409);
         assert_eq!(refusal.detail["previous_state"], "skipped");
         let ti = first(db, "SELECT * FROM task_instance").await;
@@ -138,7 +143,9 @@ fn a_success_queues_the_dags_that_wait_for_its_asset() {
         let report = Success {
             end_date: at(12),
             task_outlets: vec![outlet],
-            outlet_events: vec![json!({"dest_asset_key": {"name": "a", "uri": "s3://a"}, "extra": {"rows": 3}})],
+            outlet_events: vec![
+                json!({"dest_asset_key": {"name": "a", "uri": "s3://a"}, "extra": {"rows": 3}}),
+            ],
             rendered_map_index: None,
         };
         assert_eq!(succeed(db, id, &report, &Options::default()).await.unwrap(), Reported::Written);

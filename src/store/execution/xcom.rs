@@ -67,7 +67,7 @@ pub async fn set(db: &Db, at: &XComKey, new: &NewXCom, options: &Options) -> Res
         let message = "pushed value is too large to map as a downstream's dependency";
         return Err(Refusal::new(400, "unmappable_return_value_length", message).into());
     }
-    transact(db, "xcom", async |tx| {
+    transact!(db, "xcom", |tx| {
         if let Some(length) = new.mapped_length {
             write_length(tx, at, new.map_index, length).await?;
         }
@@ -97,7 +97,6 @@ pub async fn set(db: &Db, at: &XComKey, new: &NewXCom, options: &Options) -> Res
         tx.exec(sql).await?;
         Ok(())
     })
-    .await
 }
 
 /// Writes how many copies the value expands to (`task_map`).
@@ -122,7 +121,7 @@ async fn write_length(tx: &Tx, at: &XComKey, map_index: MapIndex, length: i64) -
 /// # Errors
 /// As any statement.
 pub async fn delete(db: &Db, at: &XComKey, map_index: MapIndex) -> Result<(), ExecutionError> {
-    transact(db, "xcom", async |tx| Ok(delete_in(tx, at, map_index).await?)).await
+    transact!(db, "xcom", |tx| Ok(delete_in(tx, at, map_index).await?))
 }
 
 async fn delete_in(tx: &Tx, at: &XComKey, map_index: MapIndex) -> Result<(), StoreError> {

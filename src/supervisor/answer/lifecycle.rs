@@ -20,7 +20,8 @@ impl Answerer {
         }
         if fields.kind() == "TaskState" {
             let state = final_state(fields)?;
-            let terminal = Terminal::Remembered { state, rendered_map_index: self.rendered_map_index.clone() };
+            let terminal =
+                Terminal::Remembered { state, rendered_map_index: self.rendered_map_index.clone() };
             return Ok(Answer { terminal: Some(terminal), ..Answer::default() });
         }
         // Kept until it is written: if the write fails, it is repeated after the process has exited.
@@ -125,7 +126,11 @@ fn final_state(fields: &Fields<'_>) -> Result<TaskState, Failure> {
 /// An outlet; `Some(None)` for one that Airflow passes over.
 fn read_profile(value: &Value) -> Option<Option<AssetProfile>> {
     let member = |name: &str| {
-        value.as_map()?.iter().find(|(key, _)| key.as_str() == Some(name)).and_then(|(_, value)| value.as_str())
+        value
+            .as_map()?
+            .iter()
+            .find(|(key, _)| key.as_str() == Some(name))
+            .and_then(|(_, value)| value.as_str())
     };
     Some(AssetProfile::read(member("type")?, member("name"), member("uri")))
 }

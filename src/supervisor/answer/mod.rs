@@ -127,7 +127,10 @@ impl Answerer {
     /// Answers a request. Never fails: what goes wrong becomes the error that the SDK raises in the task.
     pub async fn answer(&mut self, body: &Value) -> Answer {
         let Some(fields) = Fields::new(body) else {
-            return Answer { error: Some(failure::unreadable("a message must be a map with a `type`")), ..Answer::default() };
+            return Answer {
+                error: Some(failure::unreadable("a message must be a map with a `type`")),
+                ..Answer::default()
+            };
         };
         tracing::debug!(asker = ?self.asker, kind = fields.kind(), "request");
         match self.dispatch(&fields, body).await {

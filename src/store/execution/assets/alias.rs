@@ -51,7 +51,9 @@ fn group<'a>(outlets: &[AssetProfile], events: &'a [OutletEvent]) -> Group<'a> {
         .collect();
     let mut groups = Group::new();
     for event in events {
-        let Some(alias) = event.source_alias.as_deref().filter(|alias| declared.contains(alias)) else { continue };
+        let Some(alias) = event.source_alias.as_deref().filter(|alias| declared.contains(alias)) else {
+            continue;
+        };
         let key = (event.asset.clone(), sorted(&event.asset_extra), sorted(&event.extra));
         groups
             .entry(key)

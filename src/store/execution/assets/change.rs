@@ -100,9 +100,8 @@ async fn associate_aliases(tx: &Tx, change: &Change<'_>) -> Result<(), StoreErro
         return Ok(());
     }
     let rows = change.aliases.iter().map(|name| vec![Param::from(name), Param::from("")]);
-    let sql = tx
-        .sql("INSERT INTO asset_alias (name, \"group\") VALUES ? ON CONFLICT DO NOTHING")
-        .bind_rows(rows);
+    let sql =
+        tx.sql("INSERT INTO asset_alias (name, \"group\") VALUES ? ON CONFLICT DO NOTHING").bind_rows(rows);
     tx.exec(sql).await?;
     let sql = tx
         .sql(

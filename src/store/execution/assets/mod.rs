@@ -62,10 +62,8 @@ async fn register_outlet(
     options: &Options,
 ) -> Result<(), StoreError> {
     let nothing = Json::Object(serde_json::Map::new());
-    let mut said = events
-        .iter()
-        .filter(|event| event.source_alias.is_none() && event.asset == asset.key)
-        .peekable();
+    let mut said =
+        events.iter().filter(|event| event.source_alias.is_none() && event.asset == asset.key).peekable();
     if said.peek().is_none() {
         let change = Change { asset, extra: &nothing, aliases: &[], partition: run.clone() };
         change::register(tx, ti, &change, options).await?;
@@ -88,7 +86,9 @@ async fn partition_of_run(tx: &Tx, ti: &LockedTi) -> Result<Partition, StoreErro
         .bind(&ti.dag_id)
         .bind(&ti.run_id);
     match tx.one(sql).await? {
-        Some(row) => Ok(Partition { key: row.text_opt("partition_key")?, date: row.time_opt("partition_date")? }),
+        Some(row) => {
+            Ok(Partition { key: row.text_opt("partition_key")?, date: row.time_opt("partition_date")? })
+        }
         None => Ok(Partition::default()),
     }
 }

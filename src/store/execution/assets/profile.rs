@@ -83,7 +83,10 @@ impl OutletEvent {
             extra: event.get("extra").cloned().ok_or("an outlet event has no `extra`")?,
             partition_key: text(event.get("partition_key")),
             source_alias: text(event.get("source_alias_name")),
-            asset_extra: event.get("dest_asset_extra").cloned().unwrap_or_else(|| Json::Object(Default::default())),
+            asset_extra: event
+                .get("dest_asset_extra")
+                .cloned()
+                .unwrap_or_else(|| Json::Object(Default::default())),
         })
     }
 }
