@@ -237,7 +237,7 @@ fn the_branch_that_was_not_chosen_is_skipped() {
     let pushed = json!({"followed": ["b"]});
     let verdict = SkipVerdict::from_xcom(&pushed).expect("a verdict");
     let key = ("a".into(), MapIndex::UNMAPPED);
-    assert_eq!(needs(&dag, &run(), &tis).skips, [key.clone()]);
+    assert_eq!(needs(&dag, &run(), &tis).skips, std::slice::from_ref(&key));
     let loaded = Loaded { skips: [(key, verdict)].into(), ..Loaded::default() };
     assert_eq!(short(&judge(&dag, &tis, &loaded)), ["c[-1] -> skipped", "b[-1] -> scheduled"]);
 }
