@@ -1,0 +1,83 @@
+# Every command a person needs. `make` alone lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN  := target/release/slipstream
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SLIPSTREAM_BIN ?= $(CURDIR)/$(BIN)
+export AIRFLOW_BIN ?= $(CURDIR)/$(VENV)/bin
+
+# Where `make run` keeps its database and logs, and which Dags it runs.
+AIRFLOW_HOME ?= $(CURDIR)/.airflow
+RUN_ENV = AIRFLOW_HOME="$(AIRFLOW_HOME)" \
+	AIRFLOW__CORE__DAGS_FOLDER="$${AIRFLOW__CORE__DAGS_FOLDER:-$(CURDIR)/dags}" \
+	AIRFLOW__CORE__LOAD_EXAMPLES="$${AIRFLOW__CORE__LOAD_EXAMPLES:-False}"
+
+CONFORMANCE = $(VENV)/bin/python tests/conformance/check.py
+# More arguments for the commands below: make run ARGS="--port 8090", make conformance ARGS="--cases 'xcom/*'".
+ARGS ?=
+
+.PHONY: help
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: venv ## Build target/release/slipstream and make .venv ready
+	cargo build --release --locked
+
+.PHONY: venv
+venv: ## Make .venv with the Airflow of requirements.lock
+	@tests/support/venv.sh "$(VENV)" requirements.lock
+
+.PHONY: run
+run: build ## Run everything on this machine: UI, scheduler, Dag processor, worker, triggerer
+	@$(RUN_ENV) $(BIN) standalone $(ARGS)
+
+.PHONY: test
+test: build ## Everything that must pass: formatting, lints, all tests, conformance
+	tests/support/with_postgres.sh $(MAKE) lint templates test-rust test-python conformance
+
+.PHONY: test-fast
+test-fast: venv ## What a person runs many times a day: formatting, lints, tests of the decisions
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --locked -p slipstream-core
+
+.PHONY: lint
+lint: ## Formatting, and clippy with warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: templates
+templates: venv ## Make the migrated databases that tests copy
+	@$(VENV)/bin/python tests/support/templates.py
+
+.PHONY: test-rust
+test-rust: ## All Rust tests; with PG_ADMIN_URL also those on PostgreSQL
+	@if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run --workspace --locked --no-fail-fast && cargo test --workspace --locked --doc; \
+	else cargo test --workspace --locked --no-fail-fast; fi
+
+.PHONY: test-python
+test-python: venv ## All Python tests
+	$(VENV)/bin/python -W ignore -m unittest discover -s tests/python -p 'test_*.py'
+
+.PHONY: conformance
+conformance: venv ## Compare with stock Airflow's recorded pictures: all cases on PostgreSQL, a choice on SQLite
+	tests/support/with_postgres.sh $(CONFORMANCE) --engine slipstream --db postgres $(ARGS)
+	$(CONFORMANCE) --engine slipstream --db sqlite --choice $(ARGS)
+
+.PHONY: conformance-all
+conformance-all: build ## The same on every database and every mixture with stock Airflow (hours)
+	tests/support/with_postgres.sh $(CONFORMANCE) --engine slipstream --engine mixed-sched --engine mixed-dp --engine duo \
+		--db postgres --db sqlite $(ARGS)
+
+.PHONY: bench
+bench: build ## Side by side with stock Airflow: make bench ARGS="--workloads chain40"
+	tests/support/with_postgres.sh $(VENV)/bin/python benches/airflow/bench.py --engines stock,slipstream --db postgres $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built, and what `make run` keeps
+	rm -rf target .airflow .cache
