@@ -3,15 +3,20 @@
 //! A few thousand questions by default, more than a hundred thousand with `SLIPSTREAM_SLOW=1`; another seed with
 //! `SLIPSTREAM_SEED`. All of them go to one Python process in one batch.
 
-mod support;
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test: a wrong question may panic, and it reports"
+)]
 
-use std::collections::BTreeSet;
+mod support;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use slipstream_core::asset::{MapError, Mapper};
 use slipstream_core::schedule::cron::{Cron, CronError};
 use slipstream_core::schedule::{Catchup, NextRun, Restriction, Timetable, Zone};
+use slipstream_core::state::RunType;
 use support::{Random, ask_airflow, seed, slow};
 
 const ZONES: [&str; 10] = [
@@ -267,6 +272,12 @@ fn timetable(random: &mut Random, zone: &Value) -> Value {
     json!({"__type": format!("airflow.timetables.{path}"), "__var": data})
 }
 
+fn asset_or_time(random: &mut Random, zone: &Value) -> Value {
+    let asset = json!({"__type": "asset", "name": "a", "uri": "s3://a", "group": "asset", "extra": {}});
+    let fields = json!({"asset_condition": asset, "timetable": timetable(random, zone)});
+    json!({"__type": "airflow.timetables.assets.AssetOrTimeSchedule", "__var": fields})
+}
+
 fn run_of(run: &NextRun) -> Value {
     let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
     json!([
@@ -320,7 +331,7 @@ fn sequence_question(random: &mut Random, zones: &[(Value, Vec<i64>)]) -> Value 
         .then(|| if random.chance(50) { start } else { start / (HOUR * MICROS) * HOUR * MICROS });
     let latest = random.chance(20).then(|| now + random.within(-HOUR, 40 * HOUR) * MICROS);
     json!({
-        "timetable": timetable(random, zone),
+        "timetable": if random.chance(10) { asset_or_time(random, zone) } else { timetable(random, zone) },
         "earliest": earliest,
         "latest": latest,
         "catchup": random.chance(50),
@@ -450,10 +461,91 @@ fn our_mapper(question: &Value) -> Value {
     });
     let mut keys = keys.map_or_else(|failure| json!(error(failure)), |keys| json!(keys));
     if question["unordered"].as_bool().unwrap() && keys.is_array() {
-        keys = json!(serde_json::from_value::<BTreeSet<String>>(keys.clone()).unwrap());
+        let mut sorted: Vec<String> = serde_json::from_value(keys).unwrap();
+        sorted.sort();
+        keys = json!(sorted);
         date = Value::Null;
     }
     json!([keys, date, upstream, mapper.to_serialized().unwrap()])
+}
+
+fn asset(random: &mut Random) -> Value {
+    match random.within(0, 3) {
+        0 => json!({"__type": "asset_ref", "name": random.pick(&["one", "two"])}),
+        1 => json!({"__type": "asset_ref", "uri": random.pick(&["s3://one", "s3://two"])}),
+        _ => {
+            let name = random.pick(&["one", "two", "three"]);
+            json!({"__type": "asset", "name": name, "uri": format!("s3://{name}"), "group": "asset", "extra": {}})
+        }
+    }
+}
+
+fn condition(random: &mut Random) -> Value {
+    match random.within(0, 3) {
+        0 => asset(random),
+        1 => json!({"__type": "asset_any", "objects": [asset(random), condition(random)]}),
+        2 => {
+            json!({"__type": "asset_all", "objects": [asset(random), {"__type": "asset_alias", "name": "x", "group": ""}]})
+        }
+        _ => json!({"__type": "asset_all", "objects": [condition(random), asset(random)]}),
+    }
+}
+
+fn decodable_mapper(random: &mut Random) -> Value {
+    loop {
+        let made = mapper(random, 1);
+        if Mapper::from_serialized(&made).is_ok() {
+            return made;
+        }
+    }
+}
+
+fn asset_timetable(random: &mut Random) -> Value {
+    let condition = condition(random);
+    let (path, data) = match random.within(0, 2) {
+        0 => ("simple.AssetTriggeredTimetable", json!({"asset_condition": condition})),
+        1 => {
+            let inner = timetable(random, &json!("Europe/Zurich"));
+            ("assets.AssetOrTimeSchedule", json!({"asset_condition": condition, "timetable": inner}))
+        }
+        _ => {
+            let config = [
+                json!([asset(random), decodable_mapper(random)]),
+                json!([asset(random), decodable_mapper(random)]),
+            ];
+            (
+                "simple.PartitionedAssetTimetable",
+                json!({"asset_condition": condition, "partition_mapper_config": config,
+                    "default_partition_mapper": decodable_mapper(random)}),
+            )
+        }
+    };
+    json!({"__type": format!("airflow.timetables.{path}"), "__var": data})
+}
+
+fn kind_question(random: &mut Random) -> Value {
+    let timetable =
+        if random.chance(60) { asset_timetable(random) } else { timetable(random, &json!("Asia/Tokyo")) };
+    let key = random.pick(&[json!(null), json!("2026-01-01"), json!("")]).clone();
+    json!({"timetable": timetable, "at": moment(random, &[]), "partition_key": key})
+}
+
+fn our_kind(question: &Value) -> Value {
+    let timetable = Timetable::from_serialized(&question["timetable"]).unwrap();
+    let properties = timetable.properties().unwrap();
+    let at = instant(question["at"].as_i64().unwrap());
+    let run_id = |run_type| {
+        timetable.generate_run_id(run_type, at, question["partition_key"].as_str(), "aB3dE5gH").unwrap()
+    };
+    json!([
+        properties.is_periodic,
+        properties.can_be_scheduled,
+        properties.is_partitioned,
+        properties.is_partitioned_at_runtime,
+        properties.active_runs_limit,
+        timetable.rollup_fingerprint().unwrap(),
+        [run_id(RunType::Scheduled), run_id(RunType::AssetTriggered), run_id(RunType::Manual)],
+    ])
 }
 
 /// Every difference, at most a few printed.
@@ -494,11 +586,12 @@ fn airflow_gives_the_same_answers() {
         .collect();
     let sequence: Vec<Value> = (0..600 * scale).map(|_| sequence_question(&mut random, &zones)).collect();
     let mapper: Vec<Value> = (0..600 * scale).map(|_| mapper_question(&mut random, &zones)).collect();
-    let Some(answers) = ask_airflow(&json!({"cron": cron, "sequence": sequence, "mapper": mapper})) else {
-        return;
-    };
+    let kind: Vec<Value> = (0..300 * scale).map(|_| kind_question(&mut random)).collect();
+    let questions = json!({"cron": cron, "sequence": sequence, "mapper": mapper, "kind": kind});
+    let Some(answers) = ask_airflow(&questions) else { return };
     let different = compare("cron", &cron, &answers["cron"], our_cron)
         + compare("sequence", &sequence, &answers["sequence"], our_sequence)
+        + compare("kind", &kind, &answers["kind"], our_kind)
         + compare("mapper", &mapper, &answers["mapper"], our_mapper);
     assert_eq!(different, 0, "seed {}", seed());
 }

@@ -69,6 +69,13 @@ impl Timers {
         }
     }
 
+    /// Makes a duty due at `at`, if it is not due earlier.
+    pub fn hasten(&mut self, duty: Duty, at: DateTime<Utc>) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.duty == duty) {
+            armed.next = armed.next.min(at);
+        }
+    }
+
     /// When the next duty is due.
     pub fn next(&self) -> Option<DateTime<Utc>> {
         self.armed.iter().map(|armed| armed.next).min()

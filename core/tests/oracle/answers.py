@@ -2,18 +2,17 @@
 
 import datetime
 import json
+import logging
 import sys
 import types
-
 
 from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
 from airflow._shared.timezones import timezone
 from airflow.serialization.decoders import decode_partition_mapper, decode_timetable
 from airflow.serialization.encoders import encode_partition_mapper
-from airflow.timetables import base, interval, simple, trigger
-
-import logging
+from airflow.timetables import base, interval, trigger
+from airflow.utils.types import DagRunType
 
 logging.disable(logging.CRITICAL)
 NOW = None
@@ -26,6 +25,7 @@ def utcnow():
 for module in (interval, trigger, timezone):
     module.utcnow = utcnow
 trigger.time = types.SimpleNamespace(time=lambda: NOW.timestamp())
+trigger.get_random_string = lambda: "aB3dE5gH"
 trigger.log = types.SimpleNamespace(info=lambda *a, **k: None, warning=lambda *a, **k: None)
 
 
@@ -79,7 +79,7 @@ def sequence(question):
         NOW = instant(now)
         try:
             info = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction)
-        except Exception as error:
+        except Exception:
             out.append("error")
             break
         out.append(info_of(info))
@@ -117,11 +117,34 @@ def mapper(question):
     return [keys, date, upstream, encode_partition_mapper(made)]
 
 
+def kind(question):
+    made = decode_timetable(question["timetable"])
+    run_ids = [
+        made.generate_run_id(
+            run_type=run_type,
+            run_after=instant(question["at"]),
+            data_interval=None,
+            partition_key=question["partition_key"],
+        )
+        for run_type in (DagRunType.SCHEDULED, DagRunType.ASSET_TRIGGERED, DagRunType.MANUAL)
+    ]
+    return [
+        made.periodic,
+        made.can_be_scheduled,
+        made.partitioned,
+        made.partitioned_at_runtime,
+        made.active_runs_limit,
+        base.compute_rollup_fingerprint(made),
+        run_ids,
+    ]
+
+
 questions = json.load(sys.stdin)
 json.dump(
     {
         "cron": [cron(q) for q in questions["cron"]],
         "sequence": [sequence(q) for q in questions["sequence"]],
+        "kind": [kind(q) for q in questions["kind"]],
         "mapper": [mapper(q) for q in questions["mapper"]],
     },
     sys.stdout,

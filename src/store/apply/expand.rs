@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Target;
 use crate::store::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun, insert_task_instances};
-use crate::store::{Conn, StoreError, Tx, unix_user};
+use crate::store::{Conn, StoreError, Tx};
 
 /// How many rows an expansion wanted to write, and how many it wrote.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ async fn add(
     made: &mut HashMap<(TaskId, MapIndex), Uuid>,
 ) -> Result<Done, StoreError> {
     let (tx, run) = (target.tx, &target.run.facts);
-    let Some(task) = target.dag.find(task_id.as_str()) else {
+    let Some(task) = target.dag.task_by_id(task_id.as_str()) else {
         return Err(StoreError::NotFound(format!("task {task_id} in Dag {}", run.dag_id)));
     };
     let of = TaskInstanceRun {
@@ -70,10 +70,10 @@ async fn add(
         .iter()
         .map(|index| NewTaskInstance {
             task_display_name: None,
-            ..NewTaskInstance::from(new_task_instance(target.dag, task, *index))
+            ..NewTaskInstance::from(new_task_instance(task, *index))
         })
         .collect();
-    let written = insert_task_instances(tx, &[(of, rows)], &unix_user(), target.now).await?;
+    let written = insert_task_instances(tx, &[(of, rows)], target.unixname, target.now).await?;
     let sql = tx
         .sql("SELECT id, map_index FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = ? AND map_index >= 0")
         .bind(&run.dag_id)

@@ -34,6 +34,8 @@ pub struct Target<'a> {
     pub dag: &'a Dag,
     /// That version's id, for new task instances.
     pub version_id: Uuid,
+    /// The system user, for new task instances.
+    pub unixname: &'a str,
     /// The moment of the decision.
     pub now: DateTime<Utc>,
 }
@@ -72,6 +74,14 @@ pub async fn apply(
     }
     writer.flush().await?;
     Ok(writer.applied)
+}
+
+/// Writes decisions that only change states.
+///
+/// # Errors
+/// As any statement.
+pub async fn apply_states(target: &Target<'_>, decisions: &[Decision]) -> Result<Applied, StoreError> {
+    apply(target, decisions, &|plain: &str| plain.to_owned()).await
 }
 
 struct Writer<'a> {

@@ -1,0 +1,123 @@
+//! Calls the duty whose time has come, and does in memory what follows from it.
+//!
+//! A duty that fails is logged and comes again after its interval; it never ends the scheduler.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::duties::{self, stuck_in_queued::StuckOptions};
+use super::executor_events::Ended;
+use super::tick::Scheduler;
+use super::timers::Duty;
+use crate::config::{Config, keys};
+use crate::executor::{Report, WorkloadKey};
+use crate::store::StoreError;
+use crate::telemetry::metrics;
+
+/// What only duties have to know.
+#[derive(Clone, Debug)]
+pub(super) struct DutyOptions {
+    /// `[connection_test] timeout`, in seconds.
+    connection_test_timeout: i64,
+}
+
+impl DutyOptions {
+    pub(super) fn from_config(config: &Config) -> Self {
+        let timeout = config.get(&keys::connection_test::TIMEOUT).as_secs();
+        Self { connection_test_timeout: i64::try_from(timeout).unwrap_or(i64::MAX) }
+    }
+}
+
+impl Scheduler {
+    /// Does one duty.
+    pub(super) async fn duty(&mut self, duty: Duty, now: DateTime<Utc>) {
+        if let Err(error) = self.try_duty(duty, now).await {
+            tracing::error!(?duty, %error, "a periodic duty failed; it is done again after its interval");
+        }
+    }
+
+    async fn try_duty(&mut self, duty: Duty, now: DateTime<Utc>) -> Result<(), StoreError> {
+        match duty {
+            Duty::Orphans => self.orphans(now).await?,
+            Duty::TriggerTimeouts => {
+                self.agenda.enqueue |= duties::trigger_timeouts::run_once(&self.db, now).await? > 0;
+            }
+            Duty::AwaitingInputTimeouts => {
+                duties::awaiting_input_timeouts::run_once(&self.db, now).await?;
+                self.agenda.enqueue = true;
+            }
+            Duty::Backfills => {
+                duties::backfills_complete::run_once(&self.db, now).await?;
+            }
+            Duty::PoolMetrics => self.pool_metrics().await?,
+            Duty::HeartbeatTimeouts => self.heartbeat_timeouts(now).await?,
+            Duty::PausedDags => {
+                let runs = duties::paused_dags::run_once(&self.db).await?;
+                self.examine_paused(runs.into_iter().collect(), now).await?;
+            }
+            Duty::StuckInQueued => self.stuck_in_queued(now).await?,
+            Duty::AssetOrphanage => {
+                duties::asset_orphanage::run_once(&self.db, now).await?;
+            }
+            Duty::UnreferencedTriggers => {
+                duties::unreferenced_triggers::run_once(&self.db).await?;
+            }
+            Duty::ConnectionTests => {
+                duties::connection_tests::run_once(&self.db, self.duty_options.connection_test_timeout, now).await?;
+                duties::connection_tests::refuse_pending(&self.db, "LocalExecutor", now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn orphans(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let held: HashSet<Uuid> = self.executor.held_tasks();
+        let dead_after = self.options.peer_dead_after;
+        let counts = duties::orphaned_tasks::run_once(&self.db, self.job.0, dead_after, &held, now).await?;
+        for orphan in counts.reset.iter().chain(&counts.adopted) {
+            self.agenda.look_at_named(orphan.key.dag_id.clone(), orphan.key.run_id.clone());
+        }
+        Ok(())
+    }
+
+    async fn heartbeat_timeouts(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let timeout = self.options.heartbeat_timeout;
+        for ti in duties::heartbeat_timeouts::run_once(&self.db, self.job.0, timeout, now).await? {
+            let tags = [("dag_id", ti.key.dag_id.as_str()), ("task_id", ti.key.task_id.as_str())];
+            metrics::incr("task_instances_without_heartbeats_killed", &tags);
+            self.executor.kill(WorkloadKey::Task { ti_id: ti.id, try_number: ti.key.try_number });
+            self.ended.push(Ended::Task { key: ti.key, ti_id: ti.id, report: Report::Failed, info: None });
+        }
+        Ok(())
+    }
+
+    async fn stuck_in_queued(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let options = StuckOptions { timeout: self.options.queued_timeout, retries: self.options.stuck_retries };
+        // The local executor cannot take a task back, as Airflow's; what it holds waits for a slot.
+        let counts = duties::stuck_in_queued::run_once(&self.db, &self.bag, self.job.0, options, |_| false, now).await?;
+        self.agenda.enqueue |= !counts.rescheduled.is_empty();
+        Ok(())
+    }
+
+    async fn pool_metrics(&self) -> Result<(), StoreError> {
+        if !metrics::is_on() {
+            return Ok(());
+        }
+        for (pool, slots) in duties::metrics::pools(&self.db).await? {
+            let tags = [("pool_name", pool.as_str())];
+            for (name, value) in [
+                ("pool.open_slots", slots.open),
+                ("pool.queued_slots", slots.queued),
+                ("pool.running_slots", slots.running),
+                ("pool.deferred_slots", slots.deferred),
+                ("pool.scheduled_slots", slots.scheduled),
+            ] {
+                metrics::gauge(name, value as f64, &tags);
+            }
+        }
+        metrics::gauge("scheduler.dagruns.running", duties::metrics::running_runs(&self.db).await? as f64, &[]);
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! The steps of a tick that only call and pass on: making runs, starting runs, deadlines, callbacks for executors.
+
+use chrono::{DateTime, Utc};
+use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::state::RunState;
+
+use super::create_runs::{self, CreateOptions, More};
+use super::duties::missed_deadlines;
+use super::enqueue::callback_workload;
+use super::start_runs;
+use super::tick::Scheduler;
+use crate::store::{StoreError, callbacks};
+use crate::telemetry::metrics;
+
+impl Scheduler {
+    /// Makes the runs that are due; comes again at once while there are more.
+    pub(super) async fn create_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.agenda.create_runs = false;
+        self.take_answers();
+        let made = create_runs::run_once(&self.db, &self.bag, &self.create, &self.answers, now).await?;
+        for created in &made.created {
+            self.answers.remove(&created.run.dag_id);
+            tracing::debug!(dag_id = %created.run.dag_id, run_id = %created.run.run_id, "made a run");
+        }
+        self.agenda.start_runs |= !made.created.is_empty();
+        self.agenda.create_runs |= made.more == More::Yes;
+        self.ask(made.questions);
+        self.poll_soon();
+        Ok(())
+    }
+
+    /// Starts queued runs; comes again at once while there may be more.
+    pub(super) async fn start_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.agenda.start_runs = false;
+        let page = i64::try_from(self.options.runs_per_pass).unwrap_or(i64::MAX);
+        let runs = start_runs::run_once(&self.db, &self.bag, page, now).await?;
+        self.agenda.start_runs |= runs.page_was_full && !runs.started.is_empty();
+        for run in runs.started {
+            if let Some(delay) = run.schedule_delay.and_then(|delay| delay.to_std().ok()) {
+                metrics::timing("dagrun.schedule_delay", delay, &[("dag_id", run.dag_id.as_str())]);
+            }
+            self.agenda.look_at(run.id);
+            self.announce(run.dag_id, run.run_id, RunState::Running, "started");
+        }
+        Ok(())
+    }
+
+    /// Hands on the callbacks of missed deadlines, and those that wait for an executor.
+    pub(super) async fn deadlines_and_callbacks(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.agenda.deadlines) {
+            for missed in missed_deadlines::run_once(&self.db, &self.fernet, now).await? {
+                metrics::incr("deadline_alerts.deadline_missed", &[("dag_id", missed.dag_id.as_str())]);
+            }
+            self.agenda.callbacks = true;
+        }
+        if !std::mem::take(&mut self.agenda.callbacks) {
+            return Ok(());
+        }
+        let free = i64::try_from(self.executor.slots_available()).unwrap_or(0);
+        if free == 0 {
+            return Ok(());
+        }
+        let tx = self.db.begin().await?;
+        let pending = callbacks::pending_for_executors(&tx, free).await?;
+        let ids: Vec<_> = pending.iter().map(|callback| callback.id).collect();
+        callbacks::mark_queued(&tx, &ids).await?;
+        tx.commit().await?;
+        self.executor.queue(pending.into_iter().map(callback_workload).collect());
+        Ok(())
+    }
+
+    /// Tells listeners of plugins about a run.
+    pub(super) fn announce(&self, dag_id: DagId, run_id: RunId, state: RunState, message: &'static str) {
+        if let Some(service) = &self.service {
+            super::listeners::announce(service, &dag_id, &run_id, state, message);
+        }
+    }
+}
+
+/// What the making of runs has to know.
+pub(super) fn create_options(
+    config: &crate::config::Config,
+    job_id: i64,
+    unixname: &str,
+) -> Result<CreateOptions, crate::store::runs::run_id::RunIdError> {
+    let _ = (config, job_id, unixname);
+    todo!()
+}

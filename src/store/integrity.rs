@@ -1,0 +1,64 @@
+//! A running run whose Dag has a new version: it gets the new version's task instances (`DagRun.verify_integrity`).
+
+use chrono::{DateTime, Utc};
+use slipstream_core::run;
+use uuid::Uuid;
+
+use super::apply::{self, Target};
+use super::dag_bag::CachedDag;
+use super::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun, insert_task_instances};
+use super::snapshot::{self, RunSnapshot};
+use super::{Conn, StoreError, Tx};
+
+/// Whether an earlier try of the run was made from this version (`check_version_id_exists_in_dr`; its task instances of
+/// today are known already).
+///
+/// # Errors
+/// As any statement.
+pub async fn version_in_history(tx: &Tx, run: &RunSnapshot, version: Uuid) -> Result<bool, StoreError> {
+    let sql = tx
+        .sql("SELECT 1 AS found FROM task_instance_history WHERE dag_id = ? AND run_id = ? AND dag_version_id = ? LIMIT 1")
+        .bind(&run.facts.dag_id)
+        .bind(&run.facts.run_id)
+        .bind(version);
+    Ok(tx.one(sql).await?.is_some())
+}
+
+/// Moves unfinished task instances to the version and brings removed, restored and new tasks in line. Task instances
+/// without a state keep their version, as in Airflow, where SQL's `IN` never matches `NULL`.
+///
+/// # Errors
+/// As any statement.
+pub async fn verify(
+    tx: &Tx,
+    run: &RunSnapshot,
+    dag: &CachedDag,
+    unixname: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let facts = &run.facts;
+    tracing::info!(dag_id = %facts.dag_id, run_id = %facts.run_id, version = dag.version_number, "the run follows the Dag's new version");
+    let sql = tx
+        .sql(
+            "UPDATE task_instance SET dag_version_id = ?, updated_at = ? WHERE dag_id = ? AND run_id = ? AND state IN \
+             ('scheduled', 'queued', 'running', 'restarting', 'up_for_retry', 'up_for_reschedule', 'deferred', 'awaiting_input')",
+        )
+        .bind(dag.version_id)
+        .bind(now)
+        .bind(&facts.dag_id)
+        .bind(&facts.run_id);
+    tx.exec(sql).await?;
+    let loaded = snapshot::load_needs(tx, facts, &run::integrity_needs(&dag.dag)).await?;
+    let changes = run::integrity(&dag.dag, facts, &run.tis, &loaded);
+    let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, unixname, now };
+    apply::apply_states(&target, &changes.decisions).await?;
+    let of = TaskInstanceRun {
+        dag_id: facts.dag_id.clone(),
+        run_id: facts.run_id.clone(),
+        dag_version_id: dag.version_id,
+        context_carrier: run.context_carrier.clone(),
+    };
+    let rows = changes.new.into_iter().map(NewTaskInstance::from).collect();
+    insert_task_instances(tx, &[(of, rows)], unixname, now).await?;
+    Ok(())
+}
