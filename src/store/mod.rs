@@ -15,6 +15,7 @@ pub mod encoding;
 pub mod ended_tis;
 pub mod error;
 pub mod execution;
+pub mod fernet;
 pub mod history;
 pub mod job;
 pub mod migration;
