@@ -21,6 +21,7 @@ use super::event::ExecutorEvent;
 use super::place::Place;
 use super::wire::{self, FromWorker, PROTOCOL, ToWorker};
 use super::workload::{Workload, WorkloadKey, WorkloadTi};
+use crate::config::{Config, keys};
 
 /// How long a worker that was started may take until it can be reached.
 const WORKER_START: Duration = Duration::from_secs(30);
@@ -38,6 +39,20 @@ pub struct LocalOptions {
     pub parallelism: usize,
     /// The command that starts a worker: this program and `worker`.
     pub worker: Vec<PathBuf>,
+}
+
+impl LocalOptions {
+    /// As the configuration says; the worker is this program.
+    ///
+    /// # Errors
+    /// When the system does not tell where this program is.
+    pub fn new(config: &Config) -> io::Result<Self> {
+        Ok(Self {
+            place: Place::of(config),
+            parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
+            worker: vec![std::env::current_exe()?, PathBuf::from("worker")],
+        })
+    }
 }
 
 /// The executor as the scheduler holds it. Cheap to clone; dropped, it leaves the worker with its work.

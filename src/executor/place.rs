@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::config::{Config, keys};
+
 /// Longest path of a unix socket, with room for the names of the files beside it.
 const LONGEST: usize = 100;
 
@@ -19,10 +21,20 @@ pub struct Place {
 }
 
 impl Place {
+    /// The place of the deployment with this configuration.
+    pub fn of(config: &Config) -> Self {
+        let home = config.airflow_home();
+        let folder = match config.get(&keys::slipstream::RUNTIME_DIR) {
+            option if option.is_empty() => home.join("slipstream"),
+            option => PathBuf::from(option),
+        };
+        Self::new(home, &config.get(&keys::database::SQL_ALCHEMY_CONN), &folder, &std::env::temp_dir())
+    }
+
     /// The place of the deployment with this home and this database.
     ///
-    /// It is below the home; if that makes the path too long for a socket, in a private folder of `temp`.
-    pub fn new(airflow_home: &Path, database_url: &str, temp: &Path) -> Self {
+    /// It is in `folder`; if that makes the path too long for a socket, in a private folder of `temp`.
+    pub fn new(airflow_home: &Path, database_url: &str, folder: &Path, temp: &Path) -> Self {
         let mut hash = Sha256::new();
         // A home may be shared by hosts; a socket cannot.
         let host = nix::unistd::gethostname().unwrap_or_default();
@@ -33,10 +45,9 @@ impl Place {
             hash.update([0]);
         }
         let name = format!("worker-{}", &hex::encode(hash.finalize())[..16]);
-        let home = airflow_home.join(".slipstream");
-        let fits = home.as_os_str().len() + name.len() + ".sock".len() < LONGEST;
+        let fits = folder.as_os_str().len() + name.len() + ".sock".len() < LONGEST;
         let user = nix::unistd::geteuid();
-        let folder = if fits { home } else { temp.join(format!("slipstream-{user}")) };
+        let folder = if fits { folder.to_owned() } else { temp.join(format!("slipstream-{user}")) };
         Self { folder, name }
     }
 
@@ -79,7 +90,10 @@ mod tests {
 
     #[test]
     fn deployments_have_places_of_their_own() {
-        let place = |home: &str, url: &str| Place::new(Path::new(home), url, Path::new("/tmp"));
+        let place = |home: &str, url: &str| {
+            let home = Path::new(home);
+            Place::new(home, url, &home.join("slipstream"), Path::new("/tmp"))
+        };
         assert_eq!(place("/a", "x"), place("/a", "x"));
         assert_ne!(place("/a", "x").socket(), place("/a", "y").socket());
         assert_ne!(place("/a", "x").socket().file_name(), place("/b", "x").socket().file_name());
@@ -88,14 +102,14 @@ mod tests {
     #[test]
     fn a_long_home_does_not_make_a_socket_too_long() {
         let home = format!("/{}", "deep/".repeat(40));
-        let socket = Place::new(Path::new(&home), "x", Path::new("/tmp")).socket();
+        let socket = Place::new(Path::new(&home), "x", Path::new(&home), Path::new("/tmp")).socket();
         assert!(socket.starts_with("/tmp") && socket.as_os_str().len() < 104, "{}", socket.display());
     }
 
     #[test]
     fn the_folder_is_private() {
         let home = tempfile::tempdir().unwrap();
-        let place = Place::new(home.path(), "x", Path::new("/tmp"));
+        let place = Place::new(home.path(), "x", &home.path().join("run"), Path::new("/tmp"));
         place.prepare().unwrap();
         let mode = fs::metadata(place.socket().parent().unwrap()).unwrap().mode();
         assert_eq!(mode & 0o777, 0o700);

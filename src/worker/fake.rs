@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use rmpv::Value;
 use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
@@ -15,10 +14,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::exit::Exit;
-use super::log::{Level, LogFiles, MaskRules};
+use super::log::{Level, LogFiles};
 use super::process::{LaunchError, Launched, Launcher, Sockets};
 use super::server::{Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use super::settings::Settings;
+use crate::supervisor::masker::Masker;
 use crate::executor::{BundleInfo, ExecuteTask, Workload, WorkloadTi};
 
 /// A task's workload.
@@ -99,13 +99,13 @@ fn refused(status: u16) -> ServerError {
 }
 
 impl TaskServer for FakeServer {
-    async fn run(&mut self, _pid: i32, _start_date: DateTime<Utc>) -> Result<Started, ServerError> {
+    async fn run(&mut self, _pid: i32) -> Result<Started, ServerError> {
         self.0.saw("run");
         if self.0.refuse_start.get() {
             return Err(refused(409));
         }
-        let context = Value::Map(Vec::new());
-        Ok(Started { context, should_retry: self.0.should_retry.get(), first_start: None })
+        let startup = Value::Map(vec![("type".into(), "StartupDetails".into())]);
+        Ok(Started { startup, should_retry: self.0.should_retry.get() })
     }
 
     async fn heartbeat(&mut self, _pid: i32) -> Result<(), ServerError> {
@@ -176,8 +176,6 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         escalation: Duration::from_millis(300),
         logs: LogFiles { folder: folder.to_owned(), file_mode: 0o664, folder_mode: 0o775 },
         level: Level::Info,
-        mask: MaskRules::default(),
-        hostname: "here".to_owned(),
-        unixname: "me".to_owned(),
+        masker: Masker::default(),
     }
 }

@@ -1,3 +1,32 @@
 //! `slipstream worker`: runs task processes and does for them what Airflow's Python supervisor does.
 
 pub mod log;
+
+mod board;
+mod crew;
+mod database;
+mod error;
+mod exit;
+mod ladder;
+mod leftovers;
+mod options;
+mod process;
+mod reaper;
+mod requests;
+mod run;
+mod serve;
+mod server;
+mod session;
+mod settings;
+mod supervise;
+mod zygotes;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod supervise_tests;
+
+pub use error::WorkerError;
+pub use options::WorkerOptions;
+pub use run::run;
+pub use settings::Settings;

@@ -4,13 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::crew::Crew;
 use super::process::Launcher;
 use super::server::Servers;
 use super::session;
+use crate::runtime::Shutdown;
 
 /// How often the states of running tasks are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ pub(super) enum Stop {
     /// Nobody is connected and there is nothing to do.
     Idle,
     /// It was told to.
-    Signal,
+    Asked,
 }
 
 /// Serves schedulers until nobody is connected and nothing is left for `idle`, or until SIGTERM.
@@ -31,9 +31,8 @@ pub(super) async fn serve<L: Launcher + 'static, V: Servers + 'static>(
     listener: UnixListener,
     crew: Rc<Crew<L, V>>,
     idle: Duration,
-) -> std::io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    shutdown: &Shutdown,
+) -> Stop {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut idle_since = Instant::now();
@@ -58,15 +57,14 @@ pub(super) async fn serve<L: Launcher + 'static, V: Servers + 'static>(
             _ = look.tick() => crew.look_around().await,
             () = crew.changed.notified() => {}
             () = sleep_until(idle_since + idle), if crew.board().is_idle() => break Stop::Idle,
-            _ = terminate.recv() => break Stop::Signal,
-            _ = interrupt.recv() => break Stop::Signal,
+            () = shutdown.asked() => break Stop::Asked,
         }
     };
     drop(listener);
-    if stop == Stop::Signal {
+    if stop == Stop::Asked {
         end_tasks(&crew).await;
     }
-    Ok(stop)
+    stop
 }
 
 async fn end_tasks<L: Launcher + 'static, V: Servers + 'static>(crew: &Crew<L, V>) {

@@ -1,6 +1,5 @@
 //! What a supervisor asks the database about its one task: the Execution API's part in a task's life.
 
-use chrono::{DateTime, Utc};
 use rmpv::Value;
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::TaskState;
@@ -11,12 +10,10 @@ use crate::executor::ExecuteTask;
 /// A task was marked as running.
 #[derive(Clone, Debug)]
 pub struct Started {
-    /// `TIRunContext`, as the task reads it.
-    pub context: Value,
+    /// `StartupDetails`: the body of the first frame to the task.
+    pub startup: Value,
     /// Whether a failure leads to another try.
     pub should_retry: bool,
-    /// When the task was started first, if it resumes.
-    pub first_start: Option<DateTime<Utc>>,
 }
 
 /// Something was refused, with the status that the Execution API gives.
@@ -79,7 +76,7 @@ pub struct Reply {
 /// The server of one task.
 pub trait TaskServer {
     /// Marks the task as running in process `pid`.
-    fn run(&mut self, pid: i32, start_date: DateTime<Utc>) -> impl Future<Output = Result<Started, ServerError>>;
+    fn run(&mut self, pid: i32) -> impl Future<Output = Result<Started, ServerError>>;
 
     /// Says that process `pid` still runs.
     fn heartbeat(&mut self, pid: i32) -> impl Future<Output = Result<(), ServerError>>;

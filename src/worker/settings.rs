@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::log::{Level, LogFiles, MaskRules};
+use super::log::{Level, LogFiles};
+use crate::supervisor::masker::Masker;
 
 /// Options of the supervision of tasks, under Airflow's names and with its defaults.
 #[derive(Clone, Debug)]
@@ -24,10 +25,6 @@ pub struct Settings {
     pub logs: LogFiles,
     /// `[logging] logging_level`.
     pub level: Level,
-    /// What is masked in logs.
-    pub mask: MaskRules,
-    /// This host's name, as `[core] hostname_callable` gives it.
-    pub hostname: String,
-    /// The user that tasks run as.
-    pub unixname: String,
+    /// What every task's masker begins with: no secrets, but the deployment's rules.
+    pub masker: Masker,
 }

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::Utc;
 use nix::sys::signal::Signal;
 use rmpv::Value;
 use serde_json::json;
@@ -17,12 +16,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::exit::{Exit, explain};
 use super::ladder::{Ladder, signal_group};
-use super::log::{Channel, Level, Masker, TaskLog, pump};
+use super::log::{Channel, Level, TaskLog, pump};
 use super::process::{Launched, Launcher, Sockets, pair};
 use super::requests::Requests;
 use super::server::{Refused, Reply, ServerError, TaskServer, Terminal};
 use super::settings::Settings;
-use super::startup;
 use crate::executor::{ExecuteTask, Report};
 use crate::supervisor::Frame;
 use crate::supervisor::value::to_json;
@@ -101,7 +99,7 @@ pub async fn supervise(
 fn open_log(task: &ExecuteTask, settings: &Settings) -> Result<TaskLog, super::log::LogFileError> {
     let path = task.log_path.as_deref().unwrap_or_default();
     let file = settings.logs.open(path)?;
-    Ok(TaskLog::new(file, settings.level, Masker::new(settings.mask.clone())))
+    Ok(TaskLog::new(file, settings.level, settings.masker.clone()))
 }
 
 struct Supervision<'a, S, W> {
@@ -163,10 +161,10 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
 
     /// Asks whether the task may run, and tells the process what it is.
     async fn enter(&mut self) -> Result<(), ServerError> {
-        let started = self.server.run(self.pid, Utc::now()).await?;
+        let started = self.server.run(self.pid).await?;
         self.should_retry = started.should_retry;
         self.next_heartbeat = Instant::now() + self.settings.heartbeat_interval;
-        self.requests.send(startup::frame(self.task, started));
+        self.requests.send(Frame::new(0, started.startup));
         self.watcher.entered();
         Ok(())
     }
@@ -338,7 +336,7 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
         let mut log = self.log.borrow_mut();
         let mut learn = |field: &str, name: Option<&str>| {
             if let Some(text) = text_field(body, field) {
-                log.masker().learn(&json!(text), name);
+                log.masker().add_text(text, name);
             }
         };
         match text_field(body, "type") {
@@ -353,7 +351,7 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
 
     fn learn_secret(&mut self, body: &Value) {
         let Some(secret) = field(body, "value").and_then(|value| to_json(value).ok()) else { return };
-        self.log.borrow_mut().masker().learn(&secret, text_field(body, "name"));
+        self.log.borrow_mut().masker().add(&secret, text_field(body, "name"));
     }
 
     /// Gives the task another socket for its log records: a child that was started under another user, or with a new

@@ -51,6 +51,10 @@ keys! { "core":
     DEFAULT_POOL_TASK_SLOT_COUNT: i64 = "default_pool_task_slot_count", 128;
     /// Where the Execution API is; empty: below `[api] base_url`.
     EXECUTION_API_SERVER_URL: String = "execution_api_server_url", "";
+    /// Whether values under sensitive names are masked.
+    HIDE_SENSITIVE_VAR_CONN_FIELDS: bool = "hide_sensitive_var_conn_fields", true;
+    /// More names that are sensitive, separated by commas.
+    SENSITIVE_VAR_CONN_NAMES: String = "sensitive_var_conn_names", "";
     /// The class that stores XCom values.
     XCOM_BACKEND: String = "xcom_backend", "airflow.sdk.execution_time.xcom.BaseXCom";
 }

@@ -23,6 +23,8 @@ keys! { "logging":
     FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS: String = "file_task_handler_new_folder_permissions", "0o775";
     /// Permissions of new log files.
     FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS: String = "file_task_handler_new_file_permissions", "0o664";
+    /// Shorter secrets are not masked.
+    MIN_LENGTH_MASKED_SECRET: i64 = "min_length_masked_secret", 5;
     /// Where what a Dag file prints goes: `file` or `stdout`.
     DAG_PROCESSOR_LOG_TARGET: String = "dag_processor_log_target", "file";
     /// The folder of these logs.

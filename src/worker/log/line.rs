@@ -3,13 +3,18 @@
 use std::fs::File;
 use std::io::Write;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use chrono::{SecondsFormat, Utc};
 use indexmap::IndexMap;
+use regex::Regex;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::mask::Masker;
+use crate::supervisor::masker::Masker;
+
+/// What begins like the base64 of `{"` is very likely a token (`redact_jwt`).
+static JWT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"eyJ[.A-Za-z0-9_-]*").ok());
 
 /// How much is gathered before it is written although more is at hand.
 const BATCH: usize = 256 * 1024;
@@ -144,15 +149,15 @@ impl TaskLog {
     }
 
     fn emit(&mut self, timestamp: &str, level: Level, event: Value, fields: &IndexMap<String, Value>) {
-        let masked = |name: &str, value: Value| match value {
-            Value::String(text) => match self.masker.value(Value::String(text), Some(name)) {
-                Value::String(text) => Value::String(self.masker.line(text)),
+        let masked = |name: &str, value: &Value| {
+            let value = match value {
+                Value::String(text) if text.contains("eyJ") => &Value::String(without_tokens(text)),
                 other => other,
-            },
-            other => self.masker.value(other, Some(name)),
+            };
+            self.masker.redact_json(value, Some(name))
         };
-        let event = masked("event", event);
-        let rest = fields.iter().map(|(key, value)| (key.clone(), masked(key, value.clone()))).collect();
+        let event = masked("event", &event);
+        let rest = fields.iter().map(|(key, value)| (key.clone(), masked(key, value))).collect();
         let line = Line { timestamp, level: level.as_str(), event, rest: &rest };
         // Values that came from JSON or from us can always be written as JSON.
         if serde_json::to_writer(&mut self.pending, &line).is_ok() {
@@ -184,6 +189,10 @@ impl Drop for TaskLog {
     }
 }
 
+fn without_tokens(text: &str) -> String {
+    JWT.as_ref().map_or_else(|| text.to_owned(), |jwt| jwt.replace_all(text, "eyJ***").into_owned())
+}
+
 fn logger(name: &str) -> (String, Value) {
     ("logger".to_owned(), Value::String(name.to_owned()))
 }
@@ -195,12 +204,11 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::log::MaskRules;
     use serde_json::json;
 
     fn written(work: impl FnOnce(&mut TaskLog)) -> Vec<String> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut log = TaskLog::new(file.reopen().unwrap(), Level::Info, Masker::new(MaskRules::default()));
+        let mut log = TaskLog::new(file.reopen().unwrap(), Level::Info, Masker::default());
         work(&mut log);
         drop(log);
         std::fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect()
@@ -247,7 +255,7 @@ mod tests {
     #[test]
     fn secrets_are_masked_in_records_and_output() {
         let lines = written(|log| {
-            log.masker().learn(&json!("hunter22"), None);
+            log.masker().add_text("hunter22", None);
             log.record(
                 br#"{"event":"pw hunter22","level":"info","extra":{"password":"x","note":"hunter22"}}"#,
             );
@@ -255,5 +263,11 @@ mod tests {
         });
         assert!(!lines.concat().contains("hunter22"), "{lines:?}");
         assert!(lines[0].contains(r#""password":"***""#));
+    }
+
+    #[test]
+    fn tokens_are_cut_from_lines() {
+        let lines = written(|log| log.output(Level::Info, "task.stdout", b"bearer eyJhbGciOi.J9-_x!"));
+        assert!(lines[0].contains(r#""event":"bearer eyJ***!""#), "{lines:?}");
     }
 }

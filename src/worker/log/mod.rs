@@ -3,10 +3,8 @@
 
 mod file;
 mod line;
-mod mask;
 mod pump;
 
 pub use file::{LogFileError, LogFiles};
 pub use line::{Level, TaskLog};
-pub use mask::{MaskRules, Masker};
 pub use pump::{Channel, pump};

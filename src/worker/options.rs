@@ -1,0 +1,108 @@
+//! What a worker needs to know, and how the configuration says it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::log::{Level, LogFiles};
+use super::settings::Settings;
+use crate::config::{Config, keys};
+use crate::executor::Place;
+use crate::python::Interpreter;
+use crate::runtime::Shutdown;
+use crate::store::Db;
+use crate::supervisor::answer;
+use crate::supervisor::masker::{ByName, Masker};
+
+/// How long a worker stays without a scheduler and without work.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What a worker needs to know.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Where schedulers find it.
+    pub place: Place,
+    /// How tasks are supervised.
+    pub settings: Settings,
+    /// The metadata database.
+    pub db: Db,
+    /// How the database answers tasks.
+    pub answers: answer::Options,
+    /// The Airflow environment's Python.
+    pub interpreter: Interpreter,
+    /// This host's name, as `[core] hostname_callable` gives it.
+    pub hostname: String,
+    /// How long it stays when nobody is connected and nothing is left to do.
+    pub idle: Duration,
+    /// When it is told to stop its tasks and end.
+    pub shutdown: Shutdown,
+}
+
+impl WorkerOptions {
+    /// As the configuration says.
+    pub fn new(
+        config: &Config,
+        db: Db,
+        interpreter: Interpreter,
+        hostname: String,
+        shutdown: Shutdown,
+    ) -> Self {
+        if config.get(&keys::logging::REMOTE_LOGGING) {
+            tracing::warn!(
+                "[logging] remote_logging is on: Slipstream's worker does not upload task logs yet; they stay in [logging] \
+                 base_log_folder of this machine"
+            );
+        }
+        Self {
+            place: Place::of(config),
+            settings: Settings::new(config),
+            db,
+            answers: answer::Options::default(),
+            interpreter,
+            hostname,
+            idle: IDLE,
+            shutdown,
+        }
+    }
+}
+
+impl Settings {
+    /// As the configuration says.
+    pub fn new(config: &Config) -> Self {
+        let level = config.get(&keys::logging::LOGGING_LEVEL);
+        Self {
+            parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
+            heartbeat_interval: config.get(&keys::workers::MIN_HEARTBEAT_INTERVAL),
+            max_failed_heartbeats: u32::try_from(config.get(&keys::workers::MAX_FAILED_HEARTBEATS)).unwrap_or(1),
+            overtime: config.get(&keys::core::TASK_SUCCESS_OVERTIME),
+            socket_cleanup: config.get(&keys::workers::SOCKET_CLEANUP_TIMEOUT),
+            escalation: Duration::from_secs(5),
+            logs: LogFiles {
+                folder: PathBuf::from(config.get(&keys::logging::BASE_LOG_FOLDER)),
+                file_mode: mode(&config.get(&keys::logging::FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS), 0o664),
+                folder_mode: mode(&config.get(&keys::logging::FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS), 0o775),
+            },
+            level: level.parse().unwrap_or(Level::Info),
+            masker: masker(config),
+        }
+    }
+}
+
+/// An octal number as Python reads it: with or without `0o`.
+fn mode(text: &str, default: u32) -> u32 {
+    let digits = text.trim().trim_start_matches("0o").trim_start_matches("0O");
+    u32::from_str_radix(digits, 8).unwrap_or_else(|_| {
+        tracing::warn!(text, "a permission in [logging] is not an octal number; the default is used");
+        default
+    })
+}
+
+fn masker(config: &Config) -> Masker {
+    let by_name = match config.get(&keys::core::HIDE_SENSITIVE_VAR_CONN_FIELDS) {
+        true => ByName::Hide,
+        false => ByName::Show,
+    };
+    let names = config.get(&keys::core::SENSITIVE_VAR_CONN_NAMES);
+    let names: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
+    let min_length = config.get(&keys::logging::MIN_LENGTH_MASKED_SECRET);
+    Masker::new(by_name, &names, usize::try_from(min_length).unwrap_or(5))
+}
