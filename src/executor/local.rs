@@ -201,7 +201,10 @@ impl Link {
         loop {
             let end = match self.connect().await {
                 Ok(stream) => self.talk(stream).await,
-                Err(error) => End::Lost(error),
+                Err(error) => {
+                    tokio::time::sleep(LONG_PAUSE).await;
+                    End::Lost(error)
+                }
             };
             match end {
                 End::Dropped => return,
@@ -210,6 +213,7 @@ impl Link {
                 }
                 End::Lost(error) => tracing::warn!(%error, "the worker was lost; connecting again"),
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

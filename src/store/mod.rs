@@ -26,6 +26,7 @@ pub mod sql;
 #[cfg(test)]
 pub mod testing;
 pub mod watch;
+pub mod withdrawn;
 
 pub use db::{Conn, Db, Target, Tx, retry};
 pub use error::StoreError;

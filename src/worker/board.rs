@@ -225,9 +225,11 @@ impl Board {
 
     /// Ends a workload, wherever it is.
     pub(super) fn kill(&mut self, key: &WorkloadKey) {
-        let waiting: Vec<Waiting> = self.queue.extract_if(.., |waiting| waiting.workload.key() == *key).collect();
+        let waiting: Vec<Waiting> =
+            self.queue.extract_if(.., |waiting| waiting.workload.key() == *key).collect();
         for waiting in waiting {
-            let event = ended(&waiting.workload, Report::Failed, Some("it was taken out of the queue".to_owned()));
+            let event =
+                ended(&waiting.workload, Report::Failed, Some("it was taken out of the queue".to_owned()));
             self.tell(waiting.owner, event);
         }
         for slot in self.slots.values().filter(|slot| slot.workload.key() == *key) {
@@ -288,7 +290,9 @@ pub(super) fn ended(workload: &Workload, report: Report, info: Option<String>) -
         Workload::ExecuteTask(task) => {
             ExecutorEvent::TaskEnded { key: task.ti.key(), ti_id: task.ti.id, report, info }
         }
-        Workload::ExecuteCallback(work) => ExecutorEvent::CallbackEnded { id: work.callback.id, report, info },
+        Workload::ExecuteCallback(work) => {
+            ExecutorEvent::CallbackEnded { id: work.callback.id, report, info }
+        }
     }
 }
 

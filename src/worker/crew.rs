@@ -28,7 +28,13 @@ pub(super) struct Crew<L, V> {
 }
 
 impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
-    pub(super) fn new(board: Board, settings: Settings, launcher: L, servers: V, leftovers: Leftovers) -> Self {
+    pub(super) fn new(
+        board: Board,
+        settings: Settings,
+        launcher: L,
+        servers: V,
+        leftovers: Leftovers,
+    ) -> Self {
         Self { board: RefCell::new(board), settings, launcher, servers, leftovers, changed: Notify::new() }
     }
 

@@ -59,13 +59,15 @@ impl TaskServer for DatabaseServer {
             start_date: now,
         };
         let teams = self.all.options.execution.multi_team;
-        let context = execution::run(&self.all.db, self.task.ti.id, &who, teams).await.map_err(refusal_to_run)?;
+        let context =
+            execution::run(&self.all.db, self.task.ti.id, &who, teams).await.map_err(refusal_to_run)?;
         let startup = startup_details(&startup(&self.task), &context, now);
         Ok(Started { startup, should_retry: context.should_retry })
     }
 
     async fn heartbeat(&mut self, pid: i32) -> Result<(), ServerError> {
-        let beat = execution::heartbeat(&self.all.db, self.task.ti.id, &self.all.hostname, i64::from(pid)).await;
+        let beat =
+            execution::heartbeat(&self.all.db, self.task.ti.id, &self.all.hostname, i64::from(pid)).await;
         match beat.map_err(|error| ServerError::Failed(error.to_string()))? {
             HeartbeatReply::Ok => Ok(()),
             refused => Err(ServerError::Refused(refusal_of_heartbeat(&refused))),
@@ -84,7 +86,11 @@ impl TaskServer for DatabaseServer {
         Reply { body: answer.body, error: answer.error, terminal, changed: changed.into_iter().collect() }
     }
 
-    async fn finish(&mut self, state: TaskState, rendered_map_index: Option<&str>) -> Result<(), ServerError> {
+    async fn finish(
+        &mut self,
+        state: TaskState,
+        rendered_map_index: Option<&str>,
+    ) -> Result<(), ServerError> {
         let state = match state {
             TaskState::Skipped => FinishState::Skipped,
             TaskState::Removed => FinishState::Removed,

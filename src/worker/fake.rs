@@ -18,8 +18,8 @@ use super::log::{Level, LogFiles};
 use super::process::{LaunchError, Launched, Launcher, Sockets};
 use super::server::{Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use super::settings::Settings;
-use crate::supervisor::masker::Masker;
 use crate::executor::{BundleInfo, ExecuteTask, Workload, WorkloadTi};
+use crate::supervisor::masker::Masker;
 
 /// A task's workload.
 pub(crate) fn task(task_id: &str, priority_weight: i64) -> Workload {

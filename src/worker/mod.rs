@@ -22,6 +22,8 @@ mod supervise;
 mod zygotes;
 
 #[cfg(test)]
+mod end_to_end_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod supervise_tests;

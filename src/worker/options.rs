@@ -72,14 +72,18 @@ impl Settings {
         Self {
             parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
             heartbeat_interval: config.get(&keys::workers::MIN_HEARTBEAT_INTERVAL),
-            max_failed_heartbeats: u32::try_from(config.get(&keys::workers::MAX_FAILED_HEARTBEATS)).unwrap_or(1),
+            max_failed_heartbeats: u32::try_from(config.get(&keys::workers::MAX_FAILED_HEARTBEATS))
+                .unwrap_or(1),
             overtime: config.get(&keys::core::TASK_SUCCESS_OVERTIME),
             socket_cleanup: config.get(&keys::workers::SOCKET_CLEANUP_TIMEOUT),
             escalation: Duration::from_secs(5),
             logs: LogFiles {
                 folder: PathBuf::from(config.get(&keys::logging::BASE_LOG_FOLDER)),
                 file_mode: mode(&config.get(&keys::logging::FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS), 0o664),
-                folder_mode: mode(&config.get(&keys::logging::FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS), 0o775),
+                folder_mode: mode(
+                    &config.get(&keys::logging::FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS),
+                    0o775,
+                ),
             },
             level: level.parse().unwrap_or(Level::Info),
             masker: masker(config),

@@ -13,9 +13,9 @@ use super::crew::Crew;
 use super::database::Database;
 use super::error::WorkerError;
 use super::leftovers::Leftovers;
+use super::options::WorkerOptions;
 use super::reaper::Reaper;
 use super::serve;
-use super::options::WorkerOptions;
 use super::zygotes::Zygotes;
 use crate::executor::Place;
 use crate::python::ZygoteKind;
@@ -40,7 +40,10 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
     let leftovers = Leftovers::new(options.place.processes());
     let ended = leftovers.end_all();
     if ended > 0 {
-        tracing::warn!(ended, "an earlier worker was killed; the task processes that it left behind are ended");
+        tracing::warn!(
+            ended,
+            "an earlier worker was killed; the task processes that it left behind are ended"
+        );
     }
     // Nobody listens on it: we have the lock.
     let _ = std::fs::remove_file(&socket);
@@ -50,8 +53,12 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
     tokio::task::spawn_local(reaper.clone().run());
     let zygotes = Zygotes::new(options.interpreter, ZygoteKind::Task, reaper);
     tokio::task::spawn_local(warm(zygotes.clone()));
-    let servers =
-        Database { db: options.db, options: options.answers, hostname: options.hostname, unixname: unixname() };
+    let servers = Database {
+        db: options.db,
+        options: options.answers,
+        hostname: options.hostname,
+        unixname: unixname(),
+    };
     let board = Board::new(Uuid::new_v4(), options.settings.parallelism);
     let crew = Rc::new(Crew::new(board, options.settings, zygotes, servers, leftovers));
     tracing::info!(socket = %socket.display(), pid = std::process::id(), "worker started");

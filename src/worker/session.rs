@@ -12,12 +12,17 @@ use super::server::Servers;
 use crate::executor::wire::{self, FromWorker, PROTOCOL, ToWorker};
 
 /// Serves a scheduler until it is gone.
-pub(super) async fn serve<L: Launcher + 'static, V: Servers + 'static>(stream: UnixStream, crew: Rc<Crew<L, V>>) {
+pub(super) async fn serve<L: Launcher + 'static, V: Servers + 'static>(
+    stream: UnixStream,
+    crew: Rc<Crew<L, V>>,
+) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     match wire::read::<ToWorker>(&mut read).await {
         Ok(Some(ToWorker::Hello { protocol: PROTOCOL })) => {}
-        other => return tracing::warn!(?other, "a program that is no scheduler of this version has connected"),
+        other => {
+            return tracing::warn!(?other, "a program that is no scheduler of this version has connected");
+        }
     }
     let (out, mut to_say) = mpsc::unbounded_channel::<FromWorker>();
     let session = crew.board().open(out);

@@ -59,8 +59,7 @@ impl Trial {
     async fn run(&mut self, what: &'static str) -> Outcome {
         let mut orders = self.receiver.take().unwrap();
         let (task, launcher) = (execute("t", 1), FakeTasks(what));
-        let work =
-            supervise(&task, &self.settings, &launcher, self.server.clone(), &self.seen, &mut orders);
+        let work = supervise(&task, &self.settings, &launcher, self.server.clone(), &self.seen, &mut orders);
         timeout(LIMIT, work).await.expect("the supervision ends")
     }
 
@@ -74,7 +73,10 @@ impl Trial {
     }
 
     fn logged(&self, event: &str) -> serde_json::Value {
-        let found = self.log().into_iter().find(|line| line["event"].as_str().is_some_and(|text| text.contains(event)));
+        let found = self
+            .log()
+            .into_iter()
+            .find(|line| line["event"].as_str().is_some_and(|text| text.contains(event)));
         found.unwrap_or_else(|| panic!("`{event}` is not in the log: {:#?}", self.log()))
     }
 
@@ -225,7 +227,8 @@ fn a_refused_heartbeat_ends_the_task_without_a_report() {
         trial.settings.heartbeat_interval = Duration::from_millis(20);
         trial.script().withdrawn.set(true);
         assert_eq!(trial.run("wait").await, Outcome::DONE);
-        let line = trial.logged("Server indicated the task shouldn't be running anymore. Terminating process");
+        let line =
+            trial.logged("Server indicated the task shouldn't be running anymore. Terminating process");
         assert_eq!(line["detail"]["detail"]["reason"], "not_running");
         trial.logged("Task killed!");
         assert!(!trial.script().seen.borrow().iter().any(|seen| seen.starts_with("finish")));

@@ -91,11 +91,7 @@ impl Launcher for Zygotes {
     }
 }
 
-async fn listen(
-    mut events: mpsc::UnboundedReceiver<ZygoteEvent>,
-    ends: Rc<RefCell<Ends>>,
-    reaper: Reaper,
-) {
+async fn listen(mut events: mpsc::UnboundedReceiver<ZygoteEvent>, ends: Rc<RefCell<Ends>>, reaper: Reaper) {
     while let Some(event) = events.recv().await {
         match event {
             ZygoteEvent::Exited { pid, status } => {
@@ -109,7 +105,9 @@ async fn listen(
             ZygoteEvent::Died => break,
         }
     }
-    tracing::error!("the process that tasks are forked from has died; running tasks go on, a new one is started");
+    tracing::error!(
+        "the process that tasks are forked from has died; running tasks go on, a new one is started"
+    );
     let mut ends = ends.borrow_mut();
     ends.zygote_died = true;
     for (pid, waiting) in ends.waiting.drain() {
