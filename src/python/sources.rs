@@ -19,6 +19,9 @@ sources! {
     ".zygote" <- "zygote.py",
     ".service" <- "service.py",
     ".ops" <- "ops/__init__.py",
+    ".ops.bundles" <- "ops/bundles.py",
+    ".ops.sync" <- "ops/sync.py",
+    ".parse" <- "parse.py",
     ".ops.probe" <- "ops/probe.py",
 }
 

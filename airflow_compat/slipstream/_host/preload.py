@@ -50,9 +50,9 @@ def parse_target() -> Callable[[], None]:
     """Return the entry point of a parse child."""
     from airflow.dag_processing import processor
 
-    # SQLAlchemy's mappers and the serializer are built at first use; a parse needs them all.
-    importlib.import_module("airflow.serialization.serialized_objects")
-    return processor._parse_file_entrypoint
+    from . import parse
+
+    return parse.watched(processor._parse_file_entrypoint)
 
 
 def task_target() -> Callable[[], None]:

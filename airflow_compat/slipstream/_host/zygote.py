@@ -16,7 +16,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from . import hello, preload, wire
+from . import hello, parse, preload, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +114,8 @@ def become_child(
         if kind != "task":
             # A task outlives its zygote, a parse does not.
             hello.die_with_parent(signal.SIGKILL)
+        if kind == "parse":
+            os.environ[parse.LOG_FD] = str(fds[3])
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
         from airflow.sdk.execution_time.supervisor import _fork_main
 

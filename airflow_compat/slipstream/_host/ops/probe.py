@@ -17,4 +17,12 @@ def wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
-OPS = {"about": about, "wait": wait}
+def identity() -> dict[str, str]:
+    """Say on which host and as which user this runs, as Airflow's job rows do."""
+    from airflow.utils.net import get_hostname
+    from airflow.utils.platform import getuser
+
+    return {"hostname": get_hostname(), "user": getuser()}
+
+
+OPS = {"about": about, "identity": identity, "wait": wait}

@@ -1,0 +1,87 @@
+//! Which files are due, and which of them need not be executed.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::store::dag_processor::dags;
+use crate::store::{Db, StoreError};
+
+use super::files::{FileKey, Files};
+use super::options::{Runs, Settings};
+use super::queue::is_recent;
+
+/// The due files.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Those to be executed.
+    pub(super) execute: Vec<FileKey>,
+    /// Those whose result holds, if the database agrees.
+    pub(super) confirm: Vec<FileKey>,
+}
+
+/// Sorts the files that are due and not in `busy`.
+pub(super) fn due(
+    files: &Files,
+    settings: &Settings,
+    runs: Runs,
+    now: DateTime<Utc>,
+    busy: impl Fn(&FileKey) -> bool,
+) -> Due {
+    let interval = delta(settings.file_interval);
+    let (least, most) = (delta(settings.min_update_interval), delta(settings.max_parse_age));
+    let mut due = Due::default();
+    for (file, state) in files.iter() {
+        if is_recent(state, now, interval) || runs.reached(state.run_count) || busy(file) {
+            continue;
+        }
+        match &state.memory {
+            Some(memory) if memory.holds(now, least, most) => due.confirm.push(file.clone()),
+            _ => due.execute.push(file.clone()),
+        }
+    }
+    due
+}
+
+/// The newest run of each Dag when its file was last executed or confirmed.
+pub(super) type NewestRuns = HashMap<String, DateTime<Utc>>;
+
+/// Notes in the database that the Dags of these files were found again; returns the files of which that is not so.
+pub(super) async fn confirm(
+    db: &Db,
+    files: &Files,
+    due: Vec<FileKey>,
+    newest: &mut NewestRuns,
+    now: DateTime<Utc>,
+) -> Result<Vec<FileKey>, StoreError> {
+    let mut by_bundle: HashMap<&str, Vec<String>> = HashMap::new();
+    for file in &due {
+        by_bundle.entry(&file.bundle).or_default().extend(dag_ids(files, file).iter().cloned());
+    }
+    let mut found = std::collections::HashSet::new();
+    for (bundle, ids) in by_bundle {
+        found.extend(dags::found_again(db, bundle, &ids, now).await?);
+        let runs = dags::newest_runs(db, &ids).await?;
+        // The next run is counted from the newest one: if that was deleted, a parse has to set it anew.
+        for id in ids {
+            let (was, is) = (newest.get(&id).copied(), runs.get(&id).copied());
+            if was > is {
+                found.remove(&id);
+            }
+            match is {
+                Some(is) => drop(newest.insert(id, is)),
+                None => drop(newest.remove(&id)),
+            }
+        }
+    }
+    Ok(due.into_iter().filter(|file| !dag_ids(files, file).iter().all(|id| found.contains(id))).collect())
+}
+
+fn dag_ids<'a>(files: &'a Files, file: &FileKey) -> &'a [String] {
+    files.get(file).and_then(|state| state.memory.as_ref()).map_or(&[], |memory| &memory.dag_ids)
+}
+
+/// A length of time of the configuration, to compare times with.
+pub(super) fn delta(duration: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
