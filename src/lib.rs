@@ -5,6 +5,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod dag_processor;
 pub mod executor;
 pub mod python;
 pub mod runtime;

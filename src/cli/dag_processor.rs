@@ -2,6 +2,10 @@
 
 use clap::Args;
 
+use crate::config::keys;
+use crate::dag_processor::{self, DagProcessorError, Runs, Settings};
+use crate::python::Interpreter;
+
 use super::exit::Failure;
 use super::options::Process;
 use super::start::{self, Started};
@@ -25,6 +29,21 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
     start::role("dag-processor", &process, |started| work(options, started))
 }
 
-async fn work(_options: Options, _started: Started) -> Result<(), Failure> {
-    Err(Failure::failed("the Dag processor is not part of this build"))
+async fn work(options: Options, started: Started) -> Result<(), Failure> {
+    let Started { config, db, hostname, shutdown } = started;
+    let runs = options.num_runs.unwrap_or_else(|| config.get(&keys::scheduler::NUM_RUNS));
+    let result = dag_processor::run(dag_processor::Options {
+        db,
+        interpreter: Interpreter::locate(&config)?,
+        hostname,
+        shutdown,
+        runs: Runs::from_option(Some(runs)),
+        bundles: options.bundle_name,
+        settings: Settings::from_config(&config),
+    });
+    result.await.map_err(|error| match error {
+        DagProcessorError::Python(error) => error.into(),
+        DagProcessorError::Store(error) => error.into(),
+        error @ DagProcessorError::NoSuchBundle(_) => Failure::usage(error.to_string()),
+    })
 }

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
-use crate::python::{
-    ChildFds, ChildStatus, Interpreter, PythonError, Zygote, ZygoteEvent, ZygoteKind,
-};
+use crate::python::{ChildFds, ChildStatus, Interpreter, PythonError, Zygote, ZygoteEvent, ZygoteKind};
 
 /// Ends that nobody waits for yet, and those who wait.
 #[derive(Debug, Default)]

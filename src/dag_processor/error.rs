@@ -12,12 +12,7 @@ pub enum DagProcessorError {
     /// The database does not work.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The signal handlers could not be set up.
-    #[error("signals cannot be received: {0}")]
-    Signals(std::io::Error),
     /// A bundle on the command line is not configured.
-    #[error(
-        "no Dag bundle `{0}` is configured: name one of `[dag_processor] dag_bundle_config_list`"
-    )]
+    #[error("no Dag bundle `{0}` is configured: name one of `[dag_processor] dag_bundle_config_list`")]
     NoSuchBundle(String),
 }

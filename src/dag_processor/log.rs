@@ -36,7 +36,9 @@ impl ChildLog {
         let day = settings.log_directory.join(now.format("%Y-%m-%d").to_string());
         let path = day.join(&key.bundle).join(format!("{}.log", key.path));
         let file = open(&path, settings)
-            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a parse log cannot be opened"))
+            .inspect_err(
+                |error| tracing::warn!(path = %path.display(), %error, "a parse log cannot be opened"),
+            )
             .ok();
         link_latest(&settings.log_directory, &day);
         Self { file: Mutex::new(file), target: settings.log_to, key: key.clone() }

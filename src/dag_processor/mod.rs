@@ -10,6 +10,7 @@ mod children;
 mod error;
 mod files;
 mod log;
+mod measure;
 mod memory;
 mod options;
 mod pass;
@@ -18,6 +19,8 @@ mod queue;
 mod refresh;
 mod stale;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use error::DagProcessorError;

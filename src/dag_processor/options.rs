@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::Config;
+use crate::config::keys::{core, dag_processor, logging, scheduler, slipstream};
 use crate::python::Interpreter;
+use crate::runtime::Shutdown;
 use crate::store::Db;
 
 /// Everything that [`super::run`] needs.
@@ -13,6 +16,10 @@ pub struct Options {
     pub db: Db,
     /// The interpreter of the Airflow environment.
     pub interpreter: Interpreter,
+    /// This machine, as `[core] hostname_callable` calls it.
+    pub hostname: String,
+    /// Asks the dag processor to end.
+    pub shutdown: Shutdown,
     /// `--num-runs`.
     pub runs: Runs,
     /// `--bundle-name`, as often as it was given; empty means every bundle.
@@ -102,6 +109,51 @@ pub enum LogTarget {
     File,
     /// To that file and to this process's stdout.
     FileAndStdout,
+}
+
+impl Settings {
+    /// What the configuration says.
+    pub fn from_config(config: &Config) -> Self {
+        let mode = |text: String| u32::from_str_radix(text.trim_start_matches("0o"), 8).ok();
+        let defaults = Self::default();
+        Self {
+            parsing_processes: usize::try_from(config.get(&dag_processor::PARSING_PROCESSES))
+                .unwrap_or(1)
+                .max(1),
+            processor_timeout: config.get(&dag_processor::DAG_FILE_PROCESSOR_TIMEOUT),
+            file_interval: config.get(&dag_processor::MIN_FILE_PROCESS_INTERVAL),
+            bundle_check_interval: config.get(&dag_processor::BUNDLE_REFRESH_CHECK_INTERVAL),
+            cleanup_interval: config.get(&scheduler::PARSING_CLEANUP_INTERVAL),
+            stale_dag_threshold: config.get(&dag_processor::STALE_DAG_THRESHOLD),
+            bundle_cleanup_interval: config.get(&dag_processor::STALE_BUNDLE_CLEANUP_INTERVAL),
+            print_stats_interval: config.get(&dag_processor::PRINT_STATS_INTERVAL),
+            max_callbacks: config.get(&dag_processor::MAX_CALLBACKS_PER_LOOP),
+            sort_mode: SortMode::from_text(&config.get(&dag_processor::FILE_PARSING_SORT_MODE)),
+            heartbeat_interval: config.get(&scheduler::JOB_HEARTBEAT_SEC),
+            min_update_interval: config.get(&core::MIN_SERIALIZED_DAG_UPDATE_INTERVAL),
+            max_parse_age: config.get(&slipstream::MAX_PARSE_AGE),
+            log_directory: PathBuf::from(config.get(&logging::DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY)),
+            log_to: match config.get(&logging::DAG_PROCESSOR_LOG_TARGET).as_str() {
+                "stdout" => LogTarget::FileAndStdout,
+                _ => LogTarget::File,
+            },
+            folder_mode: mode(config.get(&logging::FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS))
+                .unwrap_or(defaults.folder_mode),
+            file_mode: mode(config.get(&logging::FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS))
+                .unwrap_or(defaults.file_mode),
+        }
+    }
+}
+
+impl SortMode {
+    /// Airflow leaves the order as it is for a mode that it does not know; we take the default.
+    fn from_text(text: &str) -> Self {
+        match text {
+            "alphabetical" => Self::Alphabetical,
+            "random_seeded_by_host" => Self::RandomSeededByHost,
+            _ => Self::ModifiedTime,
+        }
+    }
 }
 
 impl Default for Settings {

@@ -10,7 +10,11 @@ use super::files::{FileKey, Files};
 
 /// Those of `places` that are stale, given when their files were last parsed.
 pub(super) fn stale(places: &[DagPlace], files: &Files, threshold: TimeDelta) -> Vec<String> {
-    places.iter().filter(|place| is_stale(place, files, threshold)).map(|place| place.dag_id.clone()).collect()
+    places
+        .iter()
+        .filter(|place| is_stale(place, files, threshold))
+        .map(|place| place.dag_id.clone())
+        .collect()
 }
 
 fn is_stale(place: &DagPlace, files: &Files, threshold: TimeDelta) -> bool {

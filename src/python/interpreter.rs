@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::config::{Config, keys};
+
 use super::error::PythonError;
 
 /// The interpreter of the Airflow environment. Cheap to clone.
@@ -24,6 +26,20 @@ pub struct Places<'a> {
 }
 
 impl Interpreter {
+    /// The interpreter that the configuration and the environment of this process lead to, see [`Interpreter::find`].
+    ///
+    /// # Errors
+    /// As [`Interpreter::find`].
+    pub fn locate(config: &Config) -> Result<Self, PythonError> {
+        let option = config.get(&keys::slipstream::PYTHON);
+        let (path, virtual_env) = (std::env::var_os("PATH"), std::env::var_os("VIRTUAL_ENV"));
+        Self::find(Places {
+            option: Some(&option),
+            path: path.as_deref(),
+            virtual_env: virtual_env.as_deref(),
+        })
+    }
+
     /// The option if it is set, else the `python` beside the first `airflow` on the path, else the active virtual
     /// environment's, else the first `python3` on the path.
     ///

@@ -9,6 +9,7 @@ pub mod audit_log;
 pub mod callbacks;
 pub mod critical_section;
 pub mod dag_bag;
+pub mod dag_processor;
 pub mod db;
 pub mod deadlines;
 pub mod encoding;

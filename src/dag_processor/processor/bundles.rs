@@ -151,10 +151,7 @@ impl Processor {
 }
 
 /// Compares stamps.
-fn look(
-    files: Vec<(FileKey, PathBuf, Option<Stamp>, Stamps)>,
-    trees: Vec<(String, Arc<Tree>)>,
-) -> Scan {
+fn look(files: Vec<(FileKey, PathBuf, Option<Stamp>, Stamps)>, trees: Vec<(String, Arc<Tree>)>) -> Scan {
     let clock = std::time::Instant::now();
     let mut scan = Scan::default();
     for (file, location, stamp, others) in files {

@@ -1,6 +1,7 @@
 //! What the loop does for others, and its housekeeping.
 
 use super::*;
+use crate::dag_processor::measure;
 use crate::dag_processor::options::Runs;
 
 /// How long old versions of bundles may take to be removed, or one to be checked out.
@@ -40,6 +41,7 @@ impl Processor {
             tracing::warn!("a callback names no file; it is skipped");
             return;
         };
+        measure::queued_callback();
         let version = text("bundle_version");
         let Some(known) = self.bundles.get(&bundle) else { return };
         let item = Item { file: FileKey { bundle: bundle.clone(), path }, version: version.clone() };
@@ -96,6 +98,7 @@ impl Processor {
                 seconds = state.last_duration, last = ?state.last_finish, "file");
         }
         let (queued, running) = (self.queue.len(), self.running.len());
+        measure::files(&self.files, Utc::now());
         tracing::info!(files = count, dags, errors, queued, running, "file processing statistics");
     }
 

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, LocalSet};
 use tokio::time::Instant;
 
 use crate::python::{PythonError, Service};
 use crate::store::StoreError;
-use crate::store::dag_processor::{dags, job, requests};
+use crate::store::dag_processor::{dags, requests};
+use crate::store::job::{self, Beat, JobEnd, JobId, JobType};
 
 mod bundles;
 mod duties;
 mod parsing;
+
+use crate::telemetry::metrics;
 
 use super::child::{self, Outcome};
 use super::children::Children;
@@ -51,47 +53,26 @@ const DEPENDENCY_PAUSE: Duration = Duration::from_secs(5);
 /// after an error.
 ///
 /// # Errors
-/// When Python, the database or a signal handler cannot be set up.
+/// When Python or the database does not work at the start.
 pub async fn run(options: Options) -> Result<(), DagProcessorError> {
-    let mut stop = Stop::new().map_err(DagProcessorError::Signals)?;
-    let service = Service::start(&options.interpreter).await?;
-    let identity = service.call("probe.identity", json!({}), START_LIMIT).await?;
-    let text = |name: &str| identity[name].as_str().unwrap_or_default().to_owned();
-    let (host, user) = (text("hostname"), text("user"));
-    let job = job::start(&options.db, &host, &user, Utc::now()).await?;
-    let db = options.db.clone();
+    let (db, shutdown) = (options.db.clone(), options.shutdown.clone());
+    let job = job::start(&db, JobType::DagProcessor, &options.hostname, Utc::now()).await?;
+    let local = LocalSet::new();
     let result = tokio::select! {
-        result = work(options, service, host, job) => result,
-        () = stop.wait() => Ok(()),
+        result = local.run_until(work(options, job)) => result,
+        () = shutdown.asked() => Ok(()),
     };
-    let end = if result.is_ok() { job::JobEnd::Success } else { job::JobEnd::Failed };
-    job::finish(&db, job, end, Utc::now()).await?;
+    // Its children end with it.
+    drop(local);
+    let end = if result.is_ok() { JobEnd::Success } else { JobEnd::Failed };
+    job::complete(&db, job, end, Utc::now()).await?;
     result
 }
 
-async fn work(options: Options, service: Service, host: String, job: i64) -> Result<(), DagProcessorError> {
-    let mut processor = Processor::start(options, service, host, job).await?;
+async fn work(options: Options, job: JobId) -> Result<(), DagProcessorError> {
+    let service = Service::start(&options.interpreter).await?;
+    let mut processor = Processor::start(options, service, job).await?;
     processor.turn_until_done().await
-}
-
-/// SIGTERM and SIGINT.
-struct Stop {
-    term: Signal,
-    int: Signal,
-}
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-        tracing::info!("told to stop; children are ended");
-    }
 }
 
 /// What a task of the loop ends with.
@@ -160,8 +141,7 @@ struct Processor {
     options: Options,
     service: Service,
     children: Arc<Children>,
-    host: String,
-    job: i64,
+    job: JobId,
     bundles: HashMap<String, Bundle>,
     files: Files,
     queue: Queue,
@@ -177,12 +157,7 @@ struct Processor {
 }
 
 impl Processor {
-    async fn start(
-        options: Options,
-        service: Service,
-        host: String,
-        job: i64,
-    ) -> Result<Self, DagProcessorError> {
+    async fn start(options: Options, service: Service, job: JobId) -> Result<Self, DagProcessorError> {
         let names = (!options.bundles.is_empty()).then_some(&options.bundles);
         let call = service.call("bundles.sync_to_db", json!({"names": names}), START_LIMIT);
         let (configured, children) = tokio::join!(call, Children::start(&options.interpreter));
@@ -199,7 +174,11 @@ impl Processor {
                 true => service.clone(),
                 false => Service::start(&options.interpreter).await?,
             };
-            tracing::info!(bundle = bundle.name, every = bundle.refresh_interval, "the bundle will be refreshed");
+            tracing::info!(
+                bundle = bundle.name,
+                every = bundle.refresh_interval,
+                "the bundle will be refreshed"
+            );
             bundles.insert(bundle.name.clone(), Bundle::new(bundle, service));
         }
         let set = &options.settings;
@@ -215,7 +194,6 @@ impl Processor {
         Ok(Self {
             children: Arc::new(children?),
             service,
-            host,
             job,
             bundles,
             files: Files::default(),
@@ -257,8 +235,8 @@ impl Processor {
     /// Everything that is done by the clock.
     async fn look_around(&mut self) -> Result<Turn, StoreError> {
         if self.timers.heartbeat.is_due() {
-            let pulse = job::heartbeat(&self.options.db, self.job, Utc::now()).await?;
-            if pulse == job::Pulse::ToldToEnd {
+            metrics::incr("dag_processor_heartbeat", &[]);
+            if job::heartbeat(&self.options.db, self.job, Utc::now()).await? == Beat::Restarting {
                 tracing::info!("the job's row says that it should end");
                 return Ok(Turn::Done);
             }
@@ -293,7 +271,9 @@ impl Processor {
             Event::Checked { bundle, result } => self.checked(&bundle, result),
             Event::Callback { item, path, request } => match path {
                 Ok(path) => self.queue.add_callback(item, path, request),
-                Err(error) => tracing::error!(file = %item.file, %error, "a callback is skipped: its bundle is not there"),
+                Err(error) => {
+                    tracing::error!(file = %item.file, %error, "a callback is skipped: its bundle is not there")
+                }
             },
             Event::Scanned(scan) => self.scanned(scan),
             Event::VersionsRemoved(result) => {

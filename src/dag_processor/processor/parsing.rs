@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::dag_processor::child::{Parsed, Request};
+use crate::dag_processor::measure;
 use crate::dag_processor::queue::Callbacks;
 
 impl Processor {
@@ -32,7 +33,7 @@ impl Processor {
         }
         let mut files: Vec<_> =
             due.execute.into_iter().filter_map(|file| Some((file.clone(), self.files.get(&file)?))).collect();
-        queue::sort(&mut files, settings.sort_mode, &self.host);
+        queue::sort(&mut files, settings.sort_mode, &self.options.hostname);
         for (file, _) in files {
             self.queue.push_back(file.into());
         }
@@ -51,7 +52,9 @@ impl Processor {
     fn start_child(&mut self, item: Item, callbacks: Option<Callbacks>) {
         let root = self.bundles.get(&item.file.bundle).and_then(|bundle| bundle.checkout.as_ref());
         let bundle_path = callbacks.as_ref().map(|callbacks| callbacks.bundle_path.clone());
-        let Some(bundle_path) = bundle_path.or_else(|| root.map(|checkout| checkout.path.clone())) else { return };
+        let Some(bundle_path) = bundle_path.or_else(|| root.map(|checkout| checkout.path.clone())) else {
+            return;
+        };
         let requests = callbacks.map(|callbacks| callbacks.requests).unwrap_or_default();
         let file = bundle_path.join(&item.file.path);
         let stamp = Stamp::of(&file);
@@ -74,10 +77,12 @@ impl Processor {
         };
         let (children, db) = (self.children.clone(), self.options.db.clone());
         let key = item.clone();
-        let handle = self.tasks.spawn(async move {
+        let handle = self.tasks.spawn_local(async move {
             let outcome = child::run(&children, &db, request, log).await;
             Event::Child { item, had_callbacks, stamp, outcome }
         });
+        measure::started(&key.file);
+        measure::queue(self.queue.len());
         self.running.insert(key, handle);
     }
 
@@ -100,17 +105,22 @@ impl Processor {
                 return;
             }
         };
+        measure::ended(&file, outcome.ending, outcome.duration);
         let seconds = outcome.duration.as_secs_f64();
         let Some(parsed) = outcome.parsed else {
             // Callbacks alone say nothing about the file.
-            if !had_callbacks {
-                self.set_state(&file, FileState { last_finish: Some(now), ..failed(state, stamp, Some(seconds)) });
+            if had_callbacks {
+                measure::ran_callbacks();
+            } else {
+                self.set_state(
+                    &file,
+                    FileState { last_finish: Some(now), ..failed(state, stamp, Some(seconds)) },
+                );
             }
             return;
         };
         let memory = remember(state, &parsed, &outcome.inputs, outcome.started);
-        let others: Vec<PathBuf> =
-            outcome.paths.into_iter().filter(|path| *path != state.location).collect();
+        let others: Vec<PathBuf> = outcome.paths.into_iter().filter(|path| *path != state.location).collect();
         let next = FileState {
             location: state.location.clone(),
             last_finish: Some(now),
@@ -144,12 +154,7 @@ impl Processor {
             Ok(()) => state,
             Err(error) => {
                 tracing::error!(%file, %error, "the Dags of the file could not be written; it is tried again");
-                FileState {
-                    dags: before.dags,
-                    import_errors: before.import_errors,
-                    memory: None,
-                    ..state
-                }
+                FileState { dags: before.dags, import_errors: before.import_errors, memory: None, ..state }
             }
         };
         self.set_state(file, next);

@@ -24,8 +24,10 @@ pub async fn states(db: &Db, names: &[String]) -> Result<HashMap<String, BundleR
     let rows = db.all(sql.bind_list(names)).await?;
     rows.iter()
         .map(|row| {
-            let state =
-                BundleRow { last_refreshed: row.time_opt("last_refreshed")?, version: row.text_opt("version")? };
+            let state = BundleRow {
+                last_refreshed: row.time_opt("last_refreshed")?,
+                version: row.text_opt("version")?,
+            };
             Ok((row.text("name")?, state))
         })
         .collect()

@@ -2,5 +2,4 @@
 
 pub mod bundles;
 pub mod dags;
-pub mod job;
 pub mod requests;

@@ -1,0 +1,163 @@
+//! The dag processor on a real Airflow environment and a database of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::Instant;
+
+use super::{DagProcessorError, Options, Runs, Settings, run};
+use crate::python::Interpreter;
+use crate::runtime::Shutdown;
+use crate::store::runs::testing::TestDb;
+use crate::store::{Conn, Row};
+
+/// A dag processor at work on a folder of its own.
+struct Lab {
+    database: TestDb,
+    home: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("dags")).unwrap();
+        let settings = Settings {
+            file_interval: Duration::from_millis(300),
+            min_update_interval: Duration::ZERO,
+            cleanup_interval: Duration::from_secs(1),
+            stale_dag_threshold: Duration::from_secs(1),
+            log_directory: home.path().join("logs"),
+            ..Settings::default()
+        };
+        Self { database: TestDb::sqlite().await.unwrap(), home, settings }
+    }
+
+    fn dags(&self) -> PathBuf {
+        self.home.path().join("dags")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dags().join(name), text).unwrap();
+    }
+
+    fn start(&self, runs: Runs) -> JoinHandle<Result<(), DagProcessorError>> {
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+        let interpreter = Interpreter::at(python)
+            .with_env("AIRFLOW_HOME", self.home.path())
+            .with_env("AIRFLOW__CORE__DAGS_FOLDER", self.dags())
+            .with_env("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+            .with_env("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "0")
+            .with_env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", self.database.sqlalchemy());
+        let settings = self.settings.clone();
+        let options = Options {
+            db: self.database.db.clone(),
+            interpreter,
+            hostname: "here".to_owned(),
+            shutdown: Shutdown::by_hand().1,
+            runs,
+            bundles: vec![],
+            settings,
+        };
+        tokio::task::spawn_local(run(options))
+    }
+
+    /// The first row of a query, once there is one.
+    async fn wait(&self, query: &str) -> Row {
+        let db = &self.database.db;
+        let limit = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < limit {
+            if let Some(row) = db.one(db.sql(query)).await.unwrap() {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no row in time: {query}");
+    }
+
+    async fn count(&self, query: &str) -> i64 {
+        let db = &self.database.db;
+        db.one(db.sql(&format!("SELECT count(*) AS n FROM {query}")))
+            .await
+            .unwrap()
+            .unwrap()
+            .int("n")
+            .unwrap()
+    }
+}
+
+/// A Dag file with one empty task.
+fn dag(id: &str) -> String {
+    format!(
+        "from airflow.sdk import DAG\nfrom airflow.providers.standard.operators.empty import EmptyOperator\n\
+         with DAG({id:?}, schedule=None):\n    EmptyOperator(task_id=\"t\")\n"
+    )
+}
+
+#[tokio::test]
+async fn good_files_are_in_the_database_whatever_bad_ones_do() {
+    LocalSet::new().run_until(good_and_bad_files()).await;
+}
+
+async fn good_and_bad_files() {
+    let mut lab = Lab::new().await;
+    lab.settings.processor_timeout = Duration::from_secs(2);
+    lab.write("a_good.py", &dag("good"));
+    lab.write("b_broken.py", "from airflow.sdk import DAG\nraise ValueError('no such dag')\n");
+    lab.write("c_exits.py", "from airflow.sdk import DAG\nimport os\nos._exit(3)\n");
+    lab.write("d_endless.py", "from airflow.sdk import DAG\nwhile True: pass\n");
+    let processor = lab.start(Runs::Times(1));
+    processor.await.unwrap().unwrap();
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'good' AND NOT is_stale AND relative_fileloc = 'a_good.py'")
+        .await;
+    assert_eq!(lab.count("serialized_dag WHERE dag_id = 'good'").await, 1);
+    let error = lab.wait("SELECT filename, stacktrace FROM import_error").await;
+    assert_eq!(error.text("filename").unwrap(), "b_broken.py");
+    assert!(error.text("stacktrace").unwrap().contains("no such dag"));
+    assert_eq!(lab.count("import_error").await, 1, "as in Airflow, a crash leaves no row");
+    lab.wait(
+        "SELECT 1 FROM job WHERE job_type = 'DagProcessorJob' AND state = 'success' AND end_date IS NOT NULL",
+    )
+    .await;
+    let log = |file: &str| {
+        std::fs::read_to_string(lab.settings.log_directory.join("latest/dags-folder").join(file)).unwrap()
+    };
+    assert!(log("c_exits.py.log").contains("exit code 3"));
+    assert!(log("d_endless.py.log").contains("was killed"));
+}
+
+#[tokio::test]
+async fn an_unchanged_file_is_not_executed_again_and_an_edited_one_is() {
+    LocalSet::new().run_until(unchanged_and_edited_files()).await;
+}
+
+async fn unchanged_and_edited_files() {
+    let lab = Lab::new().await;
+    let counter = lab.home.path().join("executions");
+    let text = format!("open({counter:?}, 'a').write('x')\n{}", dag("counted"));
+    lab.write("counted.py", &text);
+    let processor = lab.start(Runs::Unlimited);
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'counted'").await;
+    let executions = || std::fs::metadata(&counter).map_or(0, |meta| meta.len());
+    // The second execution finds the same result; after it only the time of the last parse is kept up.
+    let mut last = (0, String::new(), 0);
+    while last.2 < 5 {
+        let row = lab.wait("SELECT last_parsed_time AS t FROM dag WHERE dag_id = 'counted'").await;
+        let (count, time) = (executions(), row.text("t").unwrap());
+        if count != last.0 {
+            last = (count, time, 0);
+        } else if time != last.1 {
+            last = (count, time, last.2 + 1);
+        }
+        assert!(count <= 3, "executed {count} times");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    lab.write("counted.py", &text.replace("\"t\"", "\"edited\""));
+    lab.wait("SELECT 1 FROM serialized_dag WHERE dag_id = 'counted' AND data LIKE '%edited%'").await;
+    lab.write("new.py", &dag("new"));
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'new'").await;
+    std::fs::remove_file(lab.dags().join("counted.py")).unwrap();
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'counted' AND is_stale").await;
+    processor.abort();
+}
