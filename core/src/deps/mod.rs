@@ -12,6 +12,9 @@ pub mod setup;
 pub mod trigger_rule;
 mod upstream;
 
+#[cfg(test)]
+mod tests;
+
 use chrono::{DateTime, Utc};
 
 pub use upstream::{Tally, Upstream};

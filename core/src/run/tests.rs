@@ -283,3 +283,43 @@ fn weights_add_up_over_everything_downstream_once() {
     let weights: Vec<i32> = dag.tasks.iter().map(|task| task.priority_weight).collect();
     assert_eq!(weights, [4, 2, 2, 1]);
 }
+
+#[test]
+fn a_changed_dag_removes_restores_and_adds_instances_of_a_queued_run() {
+    let dag = plain(&[("back", &[]), ("kept", &[]), ("new", &[])]);
+    let mut run = run();
+    run.state = RunState::Queued;
+    let tis = [
+        ti("back", -1, Some(TaskState::Removed)),
+        ti("gone", -1, None),
+        ti("kept", -1, Some(TaskState::Success)),
+    ];
+    let result = integrity(&dag, &run, &tis, &Loaded::default());
+    let examination =
+        Examination { decisions: result.decisions, outcome: Outcome::StillRunning { next_look: None } };
+    assert_eq!(short(&examination), ["back[-1] -> none", "gone[-1] -> removed"]);
+    assert_eq!(result.new.iter().map(|new| new.task_id.as_str()).collect::<Vec<_>>(), ["new"]);
+    run.state = RunState::Running;
+    let result = integrity(&dag, &run, &tis[1..2], &Loaded::default());
+    assert_eq!(result.decisions, [], "the scheduler's next look at a running run removes it");
+}
+
+#[test]
+fn copies_of_a_literal_expansion_exist_from_the_beginning() {
+    let input =
+        json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": [1, 2], "y": [1, 2, 3]}}});
+    let mapped = json!({"_is_mapped": true, "_expand_input_attr": "expand_input", "expand_input": input});
+    let dag = dag(&[("m", &[], mapped)]);
+    let new = initial_task_instances(&dag, RunType::Manual, None);
+    assert_eq!(new.iter().map(|new| new.map_index.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    let tis = [ti("m", -1, None), ti("m", 5, None), ti("m", 6, Some(TaskState::Success))];
+    let decisions = integrity(&dag, &run(), &tis, &Loaded::default()).decisions;
+    let removed: Vec<i32> = decisions
+        .iter()
+        .map(|decision| match decision {
+            Decision::Remove { ti, .. } => ti.map_index.0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(removed, [-1, 6]);
+}

@@ -192,7 +192,12 @@ impl Maker {
             let id = task["id"].as_str().unwrap_or_default().to_owned();
             let copies = self.copies(&task);
             for map_index in &copies {
-                tis.push(self.ti(&id, *map_index, unfinished));
+                let mut ti = self.ti(&id, *map_index, unfinished);
+                if *map_index < 0 && self.expands(&task) && ti["state"] == "up_for_retry" {
+                    // Airflow's copies of it would have no end date to count the retry delay from, and raise.
+                    ti["state"] = Value::Null;
+                }
+                tis.push(ti);
             }
             // What is not expanded yet has never run, so that it has pushed nothing.
             let may_expand = tis.iter().any(|ti| {
