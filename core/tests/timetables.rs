@@ -158,7 +158,7 @@ fn a_last_run_without_an_interval_gets_the_one_of_a_manual_run() {
     let daily = intervals("@daily", "UTC");
     let interval = daily.last_run(&run).unwrap().data_interval.unwrap();
     assert_eq!((interval.start, interval.end), (at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z")));
-    let partition = RunFacts { partition_key: Some("us".to_owned()), ..run.clone() };
+    let partition = RunFacts { partition_key: Some("us".to_owned()), ..run };
     assert_eq!(daily.last_run(&partition).unwrap().data_interval, None);
     let half = RunFacts { data_interval_start: Some(run.run_after), ..run };
     assert!(matches!(daily.last_run(&half), Err(TimetableError::Inconsistent { .. })));
