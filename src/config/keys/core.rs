@@ -57,4 +57,12 @@ keys! { "core":
     SENSITIVE_VAR_CONN_NAMES: String = "sensitive_var_conn_names", "";
     /// The class that stores XCom values.
     XCOM_BACKEND: String = "xcom_backend", "airflow.sdk.execution_time.xcom.BaseXCom";
+    /// Who may do what in the UI: the class that decides.
+    AUTH_MANAGER: String = "auth_manager", "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager";
+    /// Users of the simple auth manager, `name:role` separated by commas.
+    SIMPLE_AUTH_MANAGER_USERS: String = "simple_auth_manager_users", "admin:admin";
+    /// Whether everybody is an administrator without a login.
+    SIMPLE_AUTH_MANAGER_ALL_ADMINS: bool = "simple_auth_manager_all_admins", false;
+    /// The file with the passwords that it made; empty: in `AIRFLOW_HOME`.
+    SIMPLE_AUTH_MANAGER_PASSWORDS_FILE: String = "simple_auth_manager_passwords_file", "";
 }

@@ -29,4 +29,6 @@ keys! { "logging":
     DAG_PROCESSOR_LOG_TARGET: String = "dag_processor_log_target", "file";
     /// The folder of these logs.
     DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY: String = "dag_processor_child_process_log_directory", "{AIRFLOW_HOME}/logs/dag_processor";
+    /// The port at which the triggerer serves its logs.
+    TRIGGER_LOG_SERVER_PORT: i64 = "trigger_log_server_port", 8794;
 }
