@@ -174,10 +174,7 @@ fn select_versions<C: Conn>(conn: &C, ids: &[Uuid]) -> super::Sql {
 }
 
 fn read_version(row: &Row) -> Result<CachedDag, StoreError> {
-    let data = match row.bytes_opt("data_compressed")? {
-        Some(bytes) => inflate(&bytes)?,
-        None => row.json("data")?,
-    };
+    let data = serialized_data(row)?;
     let dag = Dag::from_serialized(&data).map_err(|error| StoreError::Invalid(error.to_string()))?;
     let timetable =
         Timetable::from_serialized(&dag.timetable).map_err(|error| StoreError::Invalid(error.to_string()))?;
@@ -189,6 +186,14 @@ fn read_version(row: &Row) -> Result<CachedDag, StoreError> {
         dag,
         timetable,
     })
+}
+
+/// The serialised Dag of a row with the columns `data` and `data_compressed`.
+pub(crate) fn serialized_data(row: &Row) -> Result<serde_json::Value, StoreError> {
+    match row.bytes_opt("data_compressed")? {
+        Some(bytes) => inflate(&bytes),
+        None => row.json("data"),
+    }
 }
 
 /// `[core] compress_serialized_dags`: zlib data of the JSON text.

@@ -5,26 +5,38 @@ mod duration;
 mod error;
 mod fail_fast;
 mod locked;
+mod python_json;
 mod serialized;
 mod teams;
 
+pub mod asset_reads;
 pub mod assets;
 pub mod dag_run;
+pub mod dag_runs;
+pub mod defer;
 pub mod finish;
 pub mod heartbeat;
+pub mod hitl;
+pub mod reschedule;
 pub mod retry;
 pub mod rtif;
 pub mod run;
+pub mod skip;
 pub mod state_store;
 pub mod succeed;
+pub mod task_instances;
 pub mod xcom;
 
 pub use dag_run::DagRunFacts;
+pub use defer::{Deferral, defer};
 pub use error::{ExecutionError, Refusal};
 pub use finish::{Finish, FinishState, finish};
 pub use heartbeat::{HeartbeatReply, heartbeat};
+pub use hitl::{AwaitInput, await_input};
+pub use reschedule::reschedule;
 pub use retry::{RetryReport, retry};
 pub use run::{EnterRunning, RunContext, RunError, run};
+pub use skip::skip_downstream;
 pub use succeed::{Success, succeed};
 
 use error::transact;

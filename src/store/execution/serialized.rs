@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 use slipstream_core::ids::{DagId, RunId};
 use uuid::Uuid;
 
+use crate::store::dag_bag;
 use crate::store::db::Conn;
 use crate::store::error::StoreError;
 use crate::store::row::Row;
@@ -50,15 +51,12 @@ async fn of_version(conn: &impl Conn, version: Uuid) -> Result<Option<Serialized
 }
 
 fn read(row: &Row) -> Result<SerializedDag, StoreError> {
-    match row.json("data")? {
-        Json::Object(mut data) => match data.remove("dag") {
-            Some(dag) => Ok(SerializedDag(dag)),
-            None => Err(StoreError::Invalid("a serialised Dag has no member `dag`".to_owned())),
-        },
-        _ => Err(StoreError::Invalid(
-            "a serialised Dag is compressed, which is not supported; set [core] compress_serialized_dags = False"
-                .to_owned(),
-        )),
+    let Json::Object(mut data) = dag_bag::serialized_data(row)? else {
+        return Err(StoreError::Invalid("a serialised Dag is not an object".to_owned()));
+    };
+    match data.remove("dag") {
+        Some(dag) => Ok(SerializedDag(dag)),
+        None => Err(StoreError::Invalid("a serialised Dag has no member `dag`".to_owned())),
     }
 }
 

@@ -7,7 +7,7 @@ use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
 use super::error::{ExecutionError, Refusal};
-use super::transact;
+use super::{python_json, transact};
 use crate::store::db::{Conn, Db};
 use crate::store::error::StoreError;
 
@@ -91,7 +91,7 @@ pub async fn set_of_task(
             .bind(&scope.task_id)
             .bind(scope.map_index)
             .bind(key)
-            .bind(value.to_string())
+            .bind(python_json::dumps(value))
             .bind(Utc::now())
             .bind(expires_at);
         tx.exec(sql).await?;
@@ -212,7 +212,7 @@ pub async fn set_of_asset(
             )
             .bind(asset_id)
             .bind(key)
-            .bind(value.to_string())
+            .bind(python_json::dumps(value))
             .bind(Utc::now())
             .bind(&writer.dag_id)
             .bind(&writer.run_id)
