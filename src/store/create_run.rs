@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::state::RunType;
+use slipstream_core::run::{NewTi, initial_task_instances};
 
 use super::dag_bag::CachedDag;
 use super::db::Conn;
@@ -16,12 +15,12 @@ use super::deadlines;
 use super::error::StoreError;
 use super::runs::carrier;
 use super::runs::insert_run::{RunRow, insert_runs};
-use super::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun};
 use super::runs::params::{self, ParamError};
+use super::runs::pickle;
 use super::runs::run_id::{RunIdError, RunIdRules};
 
 pub use super::runs::insert_run::{NewRun, TriggeredBy};
-pub use super::runs::insert_task_instances::insert_task_instances;
+pub use super::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun, insert_task_instances};
 
 /// What a deployment says about new runs.
 #[derive(Clone, Debug)]
@@ -97,7 +96,8 @@ pub fn check(request: &RunRequest, rules: &RunIdRules) -> Result<(), RunRefused>
     }
     rules.check(run.run_type, run.run_id.as_str())?;
     if let Some(key) = &run.partition_key {
-        if !dag.timetable.is_partitioned() && !dag.timetable.is_partitioned_at_runtime() {
+        let properties = dag.timetable.properties();
+        if properties.is_ok_and(|kind| !kind.is_partitioned && !kind.is_partitioned_at_runtime) {
             return Err(RunRefused::NotPartitioned(run.dag_id.clone()));
         }
         if key.trim().is_empty() {
@@ -140,10 +140,14 @@ pub async fn create<C: Conn>(
     let mut counts: HashMap<(DagId, RunId), usize> = HashMap::with_capacity(rows.len());
     for (request, row) in good.iter().zip(&rows) {
         let Some(id) = id_of(&row.run) else { continue };
-        let tis = first_task_instances(request);
+        let tis: Vec<NewTaskInstance> =
+            initial_task_instances(&request.dag.dag, row.run.run_type, row.run.logical_date)
+                .into_iter()
+                .map(new_task_instance)
+                .collect();
         counts.insert((row.run.dag_id.clone(), row.run.run_id.clone()), tis.len());
         instances.push((ti_run(row), tis));
-        if request.dag.dag.has_deadlines() {
+        if !request.dag.dag.deadline.is_empty() {
             with_deadlines.push(deadlines::NewDeadlines {
                 dagrun_id: id,
                 serialized_dag_id: request.dag.serialized_id,
@@ -193,6 +197,25 @@ fn row(request: &RunRequest, bundles: &HashMap<DagId, Option<String>>) -> RunRow
         dag_version_id: request.dag.version_id,
         context_carrier: carrier::fresh(run.conf.as_ref()),
         run,
+    }
+}
+
+/// What the Dag says about a new task instance, as the `INSERT` takes it. A priority weight that only Python knows is the
+/// task's own.
+pub fn new_task_instance(ti: NewTi) -> NewTaskInstance {
+    NewTaskInstance {
+        task_id: ti.task_id,
+        map_index: ti.map_index,
+        max_tries: i64::from(ti.max_tries),
+        pool: ti.pool.to_string(),
+        pool_slots: i64::from(ti.pool_slots),
+        queue: ti.queue.to_string(),
+        priority_weight: i64::from(ti.priority_weight),
+        operator: ti.operator.to_string(),
+        custom_operator_name: ti.custom_operator_name.to_string(),
+        executor: ti.executor.as_deref().map(str::to_owned),
+        executor_config: pickle::executor_config(ti.executor_config.as_ref()),
+        task_display_name: Some(ti.task_display_name.to_string()),
     }
 }
 

@@ -61,14 +61,7 @@ pub fn to_serde(value: &Value) -> Value {
         Value::Object(map) => match tagged(map) {
             Some(("dict", var)) => to_serde(var),
             Some(("timedelta", var)) => serde_class("datetime.timedelta", 2, var.clone()),
-            Some(("datetime", var)) => {
-                let zone = serde_class(
-                    "builtins.tuple",
-                    1,
-                    json!(["UTC", "pendulum.tz.timezone.Timezone", 1, true]),
-                );
-                serde_class("pendulum.datetime.DateTime", 2, json!({"timestamp": var, "tz": zone}))
-            }
+            Some(("datetime", var)) => serde_moment("pendulum.datetime.DateTime", var),
             Some(("tuple", var)) => serde_class("builtins.tuple", 1, to_serde(var)),
             Some(("set", var)) => serde_class("builtins.set", 1, to_serde(var)),
             _ => map.iter().map(|(key, value)| (key.clone(), to_serde(value))).collect(),
@@ -82,11 +75,22 @@ pub fn datetime(time: DateTime<Utc>) -> Value {
     json!({"__type": "datetime", "__var": time.timestamp_micros() as f64 / 1e6})
 }
 
+/// A moment in serde's form.
+pub fn serde_datetime(time: DateTime<Utc>) -> Value {
+    serde_moment("datetime.datetime", &json!(time.timestamp_micros() as f64 / 1e6))
+}
+
 /// A moment as pydantic writes it in JSON.
 pub fn pydantic_time(time: DateTime<Utc>) -> Value {
     let digits =
         if time.timestamp_subsec_micros() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
     Value::from(time.to_rfc3339_opts(digits, true))
+}
+
+fn serde_moment(class: &str, timestamp: &Value) -> Value {
+    let zone = json!(["UTC", "pendulum.tz.timezone.Timezone", 1, true]);
+    let zone = serde_class("builtins.tuple", 1, zone);
+    serde_class(class, 2, json!({"timestamp": timestamp, "tz": zone}))
 }
 
 fn serde_class(name: &str, version: i64, data: Value) -> Value {

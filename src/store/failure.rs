@@ -140,7 +140,7 @@ async fn log_failure(
 }
 
 /// A row of the audit log about the key of a task instance: no owner, no logical date.
-pub(super) fn log_entry(key: &TiKey, event: &str, extra: Option<String>) -> LogEntry {
+pub fn log_entry(key: &TiKey, event: &str, extra: Option<String>) -> LogEntry {
     LogEntry {
         event: event.to_owned(),
         dag_id: key.dag_id.clone(),

@@ -22,6 +22,7 @@ pub mod job;
 pub mod migration;
 pub mod row;
 pub mod runs;
+pub mod secrets;
 pub mod snapshot;
 pub mod sql;
 #[cfg(test)]

@@ -361,6 +361,11 @@ impl<'a> Fields<'a> {
         self.list_opt(field, "a list of texts", |item| item.as_str().map(str::to_owned))
     }
 
+    /// A list of times; empty when it is missing.
+    pub fn times(&self, field: &str) -> Result<Vec<DateTime<Utc>>, BadMessage> {
+        Ok(self.list_opt(field, "a list of times with an offset", to_time)?.unwrap_or_default())
+    }
+
     /// A list, or nothing.
     pub fn list_opt<T>(
         &self,

@@ -65,4 +65,8 @@ keys! { "core":
     SIMPLE_AUTH_MANAGER_ALL_ADMINS: bool = "simple_auth_manager_all_admins", false;
     /// The file with the passwords that it made; empty: in `AIRFLOW_HOME`.
     SIMPLE_AUTH_MANAGER_PASSWORDS_FILE: String = "simple_auth_manager_passwords_file", "";
+    /// Whether Dags belong to teams.
+    MULTI_TEAM: bool = "multi_team", false;
+    /// Whether a run's id may hold `..`.
+    ALLOW_DOUBLE_DOT_IN_IDS: bool = "allow_double_dot_in_ids", false;
 }

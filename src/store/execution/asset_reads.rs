@@ -170,7 +170,8 @@ pub async fn events(db: &Db, filter: &EventFilter) -> Result<Vec<EventFacts>, Ex
          e.partition_key, a.name, a.uri, a.\"group\" AS asset_group, a.extra AS asset_extra \
          FROM asset_event e JOIN asset a ON a.id = e.asset_id {alias}WHERE "
     ));
-    const ACTIVE: &str = " AND EXISTS (SELECT 1 FROM asset_active aa WHERE aa.name = a.name AND aa.uri = a.uri)";
+    const ACTIVE: &str =
+        " AND EXISTS (SELECT 1 FROM asset_active aa WHERE aa.name = a.name AND aa.uri = a.uri)";
     let mut sql = match &filter.of {
         EventsOf::Asset { name, uri } => sql.push("a.name = ? AND a.uri = ?").bind(name).bind(uri),
         EventsOf::Active(AssetRef::Name(name)) => sql.push("a.name = ?").bind(name).push(ACTIVE),

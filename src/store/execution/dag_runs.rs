@@ -149,8 +149,7 @@ pub async fn dag(db: &Db, dag_id: &DagId) -> Result<DagFacts, ExecutionError> {
         return Err(Refusal::not_found(format!("The Dag with dag_id: `{dag_id}` was not found")).into());
     };
     let sql = db.sql("SELECT name FROM dag_tag WHERE dag_id = ?").bind(dag_id);
-    let mut tags =
-        db.all(sql).await?.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
+    let mut tags = db.all(sql).await?.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
     tags.sort_unstable();
     Ok(DagFacts {
         dag_id: dag_id.clone(),

@@ -123,10 +123,8 @@ pub async fn await_input(db: &Db, id: Uuid, wait: &AwaitInput) -> Result<Reporte
         if !ti.admits(TaskState::AwaitingInput)? {
             return Ok(Reported::Already);
         }
-        let sql = tx
-            .sql("SELECT * FROM hitl_detail WHERE ti_id = ?")
-            .push(tx.dialect().pg(" FOR UPDATE"))
-            .bind(id);
+        let sql =
+            tx.sql("SELECT * FROM hitl_detail WHERE ti_id = ?").push(tx.dialect().pg(" FOR UPDATE")).bind(id);
         let state = match tx.one(sql).await? {
             Some(row) if row.time_opt("responded_at")?.is_some() => resume(tx, id, wait, &row).await?,
             _ => park(tx, id, wait).await?,

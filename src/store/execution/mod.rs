@@ -7,7 +7,6 @@ mod fail_fast;
 mod locked;
 mod python_json;
 mod serialized;
-mod teams;
 
 pub mod asset_reads;
 pub mod assets;
@@ -25,6 +24,8 @@ pub mod skip;
 pub mod state_store;
 pub mod succeed;
 pub mod task_instances;
+pub(crate) mod teams;
+pub mod trigger_run;
 pub mod xcom;
 
 pub use dag_run::DagRunFacts;

@@ -13,11 +13,7 @@ use crate::store::sql::Param;
 ///
 /// # Errors
 /// 404 without the row; as any statement.
-pub async fn skip_downstream(
-    db: &Db,
-    id: Uuid,
-    tasks: &[(TaskId, MapIndex)],
-) -> Result<(), ExecutionError> {
+pub async fn skip_downstream(db: &Db, id: Uuid, tasks: &[(TaskId, MapIndex)]) -> Result<(), ExecutionError> {
     transact!(db, "skip downstream", |tx| {
         let sql = tx.sql("SELECT dag_id, run_id FROM task_instance WHERE id = ?").bind(id);
         let Some(row) = tx.one(sql).await? else { return Err(Refusal::no_task_instance().into()) };

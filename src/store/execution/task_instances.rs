@@ -54,7 +54,11 @@ impl TiFilter {
     }
 
     fn with_task_ids(&self, sql: Sql) -> Sql {
-        if self.task_ids.is_empty() { sql } else { sql.push(" AND ti.task_id IN (?)").bind_list(&self.task_ids) }
+        if self.task_ids.is_empty() {
+            sql
+        } else {
+            sql.push(" AND ti.task_id IN (?)").bind_list(&self.task_ids)
+        }
     }
 }
 
@@ -185,7 +189,9 @@ pub async fn previous(db: &Db, of: &PreviousOf) -> Result<Option<PreviousTi>, Ex
     if let Some(state) = &of.state {
         sql = sql.push(" AND ti.state = ?").bind(state);
     }
-    let Some(row) = db.one(sql.push(" ORDER BY dr.logical_date DESC LIMIT 1")).await? else { return Ok(None) };
+    let Some(row) = db.one(sql.push(" ORDER BY dr.logical_date DESC LIMIT 1")).await? else {
+        return Ok(None);
+    };
     Ok(Some(PreviousTi {
         dag_id: row.id("dag_id")?,
         run_id: row.id("run_id")?,
@@ -278,7 +284,8 @@ fn plain_assets(task: &Json, side: &str) -> Vec<(String, String)> {
         .filter(|item| item.get("__type").and_then(Json::as_str) == Some("asset"))
         .filter_map(|item| {
             let asset = item.get("__var").unwrap_or(item);
-            let profile = AssetProfile::read("Asset", asset.get("name")?.as_str(), asset.get("uri")?.as_str());
+            let profile =
+                AssetProfile::read("Asset", asset.get("name")?.as_str(), asset.get("uri")?.as_str());
             match profile {
                 Some(AssetProfile::Asset(key)) => Some((key.name, key.uri)),
                 _ => None,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use slipstream_core::ids::DagId;
+use slipstream_core::schedule::{NextRunFacts, RunFacts};
 use slipstream_core::state::RunType;
 
 use super::super::db::Conn;
@@ -18,7 +19,7 @@ pub struct DueDag {
     /// The Dag.
     pub dag_id: DagId,
     /// What `dag` says about its next run.
-    pub next: NextRun,
+    pub next: NextRunFacts,
     /// Whether its timetable makes runs for partitions instead of logical dates.
     pub partitioned: bool,
     /// `dag.max_active_runs`; `NULL` counts as 0, as in Airflow.
@@ -34,21 +35,6 @@ impl DueDag {
             .as_ref()
             .is_none_or(|types| types.iter().any(|kind| kind == RunType::Scheduled.as_str()))
     }
-}
-
-/// The columns `dag.next_dagrun*`; all empty when there is no next run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NextRun {
-    /// `next_dagrun`.
-    pub logical_date: Option<DateTime<Utc>>,
-    /// `next_dagrun_data_interval_start` and `_end`.
-    pub data_interval: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// `next_dagrun_create_after`.
-    pub run_after: Option<DateTime<Utc>>,
-    /// `next_dagrun_partition_key`.
-    pub partition_key: Option<String>,
-    /// `next_dagrun_partition_date`.
-    pub partition_date: Option<DateTime<Utc>>,
 }
 
 /// Finds and locks Dags that need a run: those whose time has come, and those in `asset_ready`.
@@ -81,8 +67,6 @@ pub async fn dags_needing_runs<C: Conn>(
 }
 
 fn due_dag(row: &Row) -> Result<DueDag, StoreError> {
-    let start = row.time_opt("next_dagrun_data_interval_start")?;
-    let end = row.time_opt("next_dagrun_data_interval_end")?;
     let allowed = match row.json("allowed_run_types")? {
         Value::Array(types) => {
             Some(types.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect())
@@ -91,10 +75,11 @@ fn due_dag(row: &Row) -> Result<DueDag, StoreError> {
     };
     Ok(DueDag {
         dag_id: row.id("dag_id")?,
-        next: NextRun {
-            logical_date: row.time_opt("next_dagrun")?,
-            data_interval: start.zip(end),
-            run_after: row.time_opt("next_dagrun_create_after")?,
+        next: NextRunFacts {
+            next_dagrun: row.time_opt("next_dagrun")?,
+            create_after: row.time_opt("next_dagrun_create_after")?,
+            data_interval_start: row.time_opt("next_dagrun_data_interval_start")?,
+            data_interval_end: row.time_opt("next_dagrun_data_interval_end")?,
             partition_key: row.text_opt("next_dagrun_partition_key")?,
             partition_date: row.time_opt("next_dagrun_partition_date")?,
         },
@@ -124,7 +109,7 @@ pub async fn next_due<C: Conn>(db: &C) -> Result<Option<DateTime<Utc>>, StoreErr
 ///
 /// # Errors
 /// As any statement.
-pub async fn set_next_runs<C: Conn>(tx: &C, next: &[(DagId, NextRun)]) -> Result<(), StoreError> {
+pub async fn set_next_runs<C: Conn>(tx: &C, next: &[(DagId, NextRunFacts)]) -> Result<(), StoreError> {
     const TEXT: &str = "UPDATE dag SET next_dagrun = v.column2, next_dagrun_data_interval_start = v.column3, \
          next_dagrun_data_interval_end = v.column4, next_dagrun_create_after = v.column5, \
          next_dagrun_partition_key = v.column6, next_dagrun_partition_date = v.column7 \
@@ -133,10 +118,10 @@ pub async fn set_next_runs<C: Conn>(tx: &C, next: &[(DagId, NextRun)]) -> Result
         let rows = chunk.iter().map(|(dag_id, next)| -> Vec<Param> {
             vec![
                 dag_id.into(),
-                next.logical_date.into(),
-                next.data_interval.map(|interval| interval.0).into(),
-                next.data_interval.map(|interval| interval.1).into(),
-                next.run_after.into(),
+                next.next_dagrun.into(),
+                next.data_interval_start.into(),
+                next.data_interval_end.into(),
+                next.create_after.into(),
                 next.partition_key.clone().into(),
                 next.partition_date.into(),
             ]
@@ -151,8 +136,8 @@ pub async fn set_next_runs<C: Conn>(tx: &C, next: &[(DagId, NextRun)]) -> Result
 pub struct ExistingRun {
     /// The Dag.
     pub dag_id: DagId,
-    /// The run's times, in the form of a next run.
-    pub run: NextRun,
+    /// What decides the run after it.
+    pub run: RunFacts,
 }
 
 /// Runs that have the logical date that the next run of their Dag is to have.
@@ -162,33 +147,42 @@ pub struct ExistingRun {
 pub async fn existing_runs<C: Conn>(tx: &C, due: &[DueDag]) -> Result<Vec<ExistingRun>, StoreError> {
     let wanted: Vec<Vec<Param>> = due
         .iter()
-        .filter_map(|dag| dag.next.logical_date.map(|date| vec![(&dag.dag_id).into(), date.into()]))
+        .filter_map(|dag| dag.next.next_dagrun.map(|date| vec![(&dag.dag_id).into(), date.into()]))
         .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let sql = tx
         .sql(
-            "SELECT dag_id, logical_date, data_interval_start, data_interval_end, run_after, partition_key, \
-             partition_date FROM dag_run WHERE (dag_id, logical_date) IN (VALUES ?)",
+            "SELECT dag_id, data_interval_start, data_interval_end, run_after, partition_key FROM dag_run WHERE (dag_id, logical_date) IN (VALUES ?)",
         )
         .bind_rows(wanted);
     tx.all(sql)
         .await?
         .iter()
         .map(|row| {
-            let start = row.time_opt("data_interval_start")?;
-            let end = row.time_opt("data_interval_end")?;
             Ok(ExistingRun {
                 dag_id: row.id("dag_id")?,
-                run: NextRun {
-                    logical_date: row.time_opt("logical_date")?,
-                    data_interval: start.zip(end),
-                    run_after: row.time_opt("run_after")?,
+                run: RunFacts {
+                    run_after: row.time("run_after")?,
+                    data_interval_start: row.time_opt("data_interval_start")?,
+                    data_interval_end: row.time_opt("data_interval_end")?,
                     partition_key: row.text_opt("partition_key")?,
-                    partition_date: row.time_opt("partition_date")?,
                 },
             })
         })
         .collect()
+}
+
+/// Marks Dags that have reached their limit of active runs, so that they are not searched again before a run ends.
+///
+/// # Errors
+/// As any statement.
+pub async fn set_full<C: Conn>(tx: &C, dag_ids: &[DagId]) -> Result<(), StoreError> {
+    if dag_ids.is_empty() {
+        return Ok(());
+    }
+    let sql = tx.sql("UPDATE dag SET exceeds_max_non_backfill = true WHERE dag_id IN (?)").bind_list(dag_ids);
+    tx.exec(sql).await?;
+    Ok(())
 }

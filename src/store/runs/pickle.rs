@@ -9,9 +9,8 @@ const EMPTY_DICT: [u8; 5] = [0x80, 5, b'}', 0x94, b'.'];
 ///
 /// Airflow's encoding of dictionaries, sets and tuples is undone, except below `pod_override`, which Airflow keeps encoded
 /// in this column. What cannot be written with pickle's basic types keeps its encoded form.
-pub fn executor_config(config: &Value) -> Vec<u8> {
-    let config = unwrap_dict(config);
-    match config.as_object() {
+pub fn executor_config(config: Option<&Value>) -> Vec<u8> {
+    match config.map(unwrap_dict).and_then(Value::as_object) {
         Some(map) if !map.is_empty() => {
             let mut out = vec![0x80, 5];
             put_dict(&mut out, map, |key| if key == "pod_override" { Form::Encoded } else { Form::Decoded });
@@ -103,9 +102,9 @@ mod tests {
 
     #[test]
     fn an_empty_config_has_pythons_own_bytes() {
-        assert_eq!(executor_config(&json!({})), EMPTY_DICT);
-        assert_eq!(executor_config(&Value::Null), EMPTY_DICT);
-        assert_eq!(executor_config(&json!({"__type": "dict", "__var": {}})), EMPTY_DICT);
+        assert_eq!(executor_config(Some(&json!({}))), EMPTY_DICT);
+        assert_eq!(executor_config(None), EMPTY_DICT);
+        assert_eq!(executor_config(Some(&json!({"__type": "dict", "__var": {}}))), EMPTY_DICT);
     }
 
     #[test]
@@ -115,7 +114,7 @@ mod tests {
             "Exec": {"__type": "dict", "__var": {"image": "a:1", "n": 3, "f": 1.5, "neg": -70000000000i64}},
             "list": [1, true, null, "ü"], "pair": {"__type": "tuple", "__var": [1, 2]},
             "pod_override": {"__type": "k8s.V1Pod", "__var": {"a": 1}}}});
-        let hex = hex::encode(executor_config(&config));
+        let hex = hex::encode(executor_config(Some(&config)));
         let code = format!(
             "import pickle; v=pickle.loads(bytes.fromhex('{hex}')); \
              assert v=={{'Exec':{{'image':'a:1','n':3,'f':1.5,'neg':-70000000000}},'list':[1,True,None,'ü'],'pair':(1,2),\

@@ -3,9 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::schedule::NextRunFacts;
 use slipstream_core::state::{RunState, RunType};
 
-use super::due::{DueDag, NextRun, dags_needing_runs, existing_runs, next_due, set_next_runs};
+use super::due::{DueDag, dags_needing_runs, existing_runs, next_due, set_next_runs};
 use super::insert_run::{NewRun, RunRow, TriggeredBy, insert_runs};
 use super::queued::{lock_backfills, queued_runs, running_runs, start_runs};
 use super::testing::TestDb;
@@ -104,10 +105,11 @@ async fn due_dags_are_found_by_the_databases_clock_and_only_those_that_may_run()
 #[tokio::test]
 async fn the_next_runs_of_many_dags_are_written_in_one_statement() {
     for test in TestDb::all().await {
-        let next = NextRun {
-            logical_date: Some(at("2026-01-01T00:00:00Z")),
-            data_interval: Some((at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z"))),
-            run_after: Some(at("2026-01-02T00:00:00.000120Z")),
+        let next = NextRunFacts {
+            next_dagrun: Some(at("2026-01-01T00:00:00Z")),
+            create_after: Some(at("2026-01-02T00:00:00.000120Z")),
+            data_interval_start: Some(at("2026-01-01T00:00:00Z")),
+            data_interval_end: Some(at("2026-01-02T00:00:00Z")),
             partition_key: None,
             partition_date: None,
         };
@@ -115,12 +117,12 @@ async fn the_next_runs_of_many_dags_are_written_in_one_statement() {
         test.dag("b", &[]).await;
         let both = [("a".into(), next.clone()), ("b".into(), next.clone())];
         set_next_runs(&test.db, &both).await.unwrap();
-        set_next_runs(&test.db, &[("b".into(), NextRun::default())]).await.unwrap();
+        set_next_runs(&test.db, &[("b".into(), NextRunFacts::default())]).await.unwrap();
         let due = dags_needing_runs(&test.db, &["b".into()], 10).await.unwrap();
         let of =
             |name: &str| -> DueDag { due.iter().find(|dag| dag.dag_id.as_str() == name).cloned().unwrap() };
         assert_eq!(of("a").next, next);
-        assert_eq!(of("b").next, NextRun::default());
+        assert_eq!(of("b").next, NextRunFacts::default());
         insert(&test, vec![new_run("a", "x", RunType::Manual, at("2026-01-01T00:00:00Z"))]).await;
         let existing = existing_runs(&test.db, &due).await.unwrap();
         assert_eq!(existing.len(), 1);

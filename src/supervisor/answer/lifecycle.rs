@@ -7,11 +7,11 @@ use slipstream_core::state::TaskState;
 
 use super::super::value::Fields;
 use super::failure::Failure;
-use super::{Answer, Answerer, Response, Terminal};
+use super::{Answer, Answerer, Response, SecretsBackend, Terminal};
 use crate::store::execution::assets::AssetProfile;
-use crate::store::execution::{self, RetryReport, Success};
+use crate::store::execution::{self, AwaitInput, Deferral, RetryReport, Success};
 
-impl Answerer {
+impl<B: SecretsBackend> Answerer<B> {
     /// Writes or remembers the end of the task.
     pub(super) async fn end(&mut self, fields: &Fields<'_>, body: &Value) -> Result<Answer, Failure> {
         self.ti()?;
@@ -62,6 +62,14 @@ impl Answerer {
         match fields.kind() {
             "SucceedTask" => execution::succeed(db, ti, &self.success(fields)?, options).await.map(drop)?,
             "RetryTask" => execution::retry(db, ti, &self.retry_report(fields)?).await.map(drop)?,
+            "DeferTask" => {
+                execution::defer(db, ti, &deferral(fields)?, options.multi_team).await.map(drop)?;
+            }
+            "AwaitInputTask" => execution::await_input(db, ti, &await_input(fields)?).await.map(drop)?,
+            "RescheduleTask" => {
+                let date = fields.time("reschedule_date")?;
+                execution::reschedule(db, ti, date, end_date(fields)?).await.map(drop)?;
+            }
             _ => return Err(Failure::Unhandled),
         }
         direct_state(fields.kind()).ok_or(Failure::Unhandled)
@@ -93,9 +101,32 @@ impl Answerer {
     pub(super) async fn skip_downstream(&mut self, fields: &Fields<'_>) -> Response {
         let tasks = fields.list_opt("tasks", "a list of task ids", read_task)?;
         let tasks = tasks.ok_or_else(|| fields.bad("tasks", "is missing"))?;
-        let _ = (self.ti()?, tasks);
-        Err(Failure::Unhandled)
+        execution::skip_downstream(&self.db, self.ti()?, &tasks).await?;
+        Ok(None)
     }
+}
+
+fn deferral(fields: &Fields<'_>) -> Result<Deferral, Failure> {
+    Ok(Deferral {
+        classpath: fields.text("classpath")?.to_owned(),
+        trigger_kwargs: or_empty(fields.json("trigger_kwargs")?),
+        trigger_timeout: fields.duration_opt("trigger_timeout")?,
+        queue: fields.text_opt("queue")?.map(str::to_owned),
+        next_method: fields.text("next_method")?.to_owned(),
+        next_kwargs: or_empty(fields.json("next_kwargs")?),
+    })
+}
+
+fn await_input(fields: &Fields<'_>) -> Result<AwaitInput, Failure> {
+    Ok(AwaitInput {
+        timeout: fields.duration_opt("timeout")?,
+        next_method: fields.text("next_method")?.to_owned(),
+        next_kwargs: or_empty(fields.json("next_kwargs")?),
+    })
+}
+
+fn or_empty(kwargs: serde_json::Value) -> serde_json::Value {
+    if kwargs.is_null() { serde_json::Value::Object(serde_json::Map::new()) } else { kwargs }
 }
 
 fn end_date(fields: &Fields<'_>) -> Result<DateTime<Utc>, Failure> {

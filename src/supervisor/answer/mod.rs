@@ -2,10 +2,19 @@
 //! database: `ActivitySubprocess._handle_request` (`airflow/sdk/execution_time/supervisor.py`) and
 //! `DagFileProcessorProcess._handle_request` (`airflow/dag_processing/processor.py`). One file per family of messages.
 
+mod asset;
+mod dag_run;
 mod failure;
+mod hitl;
 mod lifecycle;
+mod options;
 mod rendered;
+mod secret;
 mod startup;
+mod state_store;
+mod task_instance;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod xcom;
 
@@ -16,9 +25,11 @@ use uuid::Uuid;
 use super::masker::Masker;
 use super::value::{Fields, Message};
 use crate::store::db::Db;
-use crate::store::execution;
+use crate::store::execution::teams;
+use crate::store::secrets::{Access, NoBackend, SecretsBackend};
 use failure::Failure;
 
+pub use options::{Options, OptionsError};
 pub use startup::{Startup, startup_details};
 
 /// Who asks.
@@ -31,13 +42,6 @@ pub enum Asker {
     },
     /// A process that parses a Dag file or runs a Dag's callbacks.
     DagFile,
-}
-
-/// Options of the answers.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// What depends on Airflow's configuration in the database's effects.
-    pub execution: execution::Options,
 }
 
 /// What goes back to the process: body and error of the response frame.
@@ -54,7 +58,7 @@ pub struct Answer {
 /// The end that a task has reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Terminal {
-    /// The task named its final state (`TaskState`). It is to be written with [`execution::finish`] once the process has
+    /// The task named its final state (`TaskState`). It is to be written with [`crate::store::execution::finish()`] once the process has
     /// exited with 0; after another exit code the exit code decides.
     Remembered {
         /// `failed`, `skipped` or `removed`.
@@ -98,8 +102,9 @@ impl Terminal {
 
 /// Answers the messages of one process.
 #[derive(Debug)]
-pub struct Answerer {
+pub struct Answerer<B = NoBackend> {
     db: Db,
+    backend: B,
     options: Options,
     asker: Asker,
     masker: Masker,
@@ -108,10 +113,18 @@ pub struct Answerer {
     rendered_map_index: Option<String>,
 }
 
-impl Answerer {
-    /// Answers for one process.
+impl Answerer<NoBackend> {
+    /// Answers for one process, with secrets from the environment and the database.
     pub fn new(db: Db, options: Options, asker: Asker) -> Self {
-        Self { db, options, asker, masker: Masker::default(), unsent: None, rendered_map_index: None }
+        Self::with_backend(db, options, asker, NoBackend)
+    }
+}
+
+impl<B: SecretsBackend> Answerer<B> {
+    /// Answers for one process; secrets are looked for in `backend` first.
+    pub fn with_backend(db: Db, options: Options, asker: Asker, backend: B) -> Self {
+        let masker = options.masker.clone();
+        Self { db, backend, options, asker, masker, unsent: None, rendered_map_index: None }
     }
 
     /// The secrets that the process has read or named: to be hidden in its logs.
@@ -119,7 +132,7 @@ impl Answerer {
         &self.masker
     }
 
-    /// The label that the task gave to its copy in its last report, for [`execution::Finish`].
+    /// The label that the task gave to its copy in its last report, for [`crate::store::execution::Finish`].
     pub fn rendered_map_index(&self) -> Option<&str> {
         self.rendered_map_index.as_deref()
     }
@@ -156,9 +169,69 @@ impl Answerer {
             "GetXComSequenceSlice" => self.get_xcom_slice(fields).await?,
             "SetXCom" => self.set_xcom(fields).await?,
             "DeleteXCom" => self.delete_xcom(fields).await?,
-            _ => return Err(Failure::Unhandled),
+            "GetConnection" => self.get_connection(fields).await?,
+            "GetVariable" => self.get_variable(fields).await?,
+            "GetVariableKeys" => self.get_variable_keys(fields).await?,
+            "PutVariable" => self.put_variable(fields).await?,
+            "DeleteVariable" => self.delete_variable(fields).await?,
+            "MaskSecret" => self.mask_secret(fields)?,
+            "GetTICount" => self.get_ti_count(fields).await?,
+            "GetTaskStates" => self.get_task_states(fields).await?,
+            "GetPreviousTI" => self.get_previous_ti(fields).await?,
+            "GetPreviousDagRun" => self.get_previous_dag_run(fields).await?,
+            "GetPrevSuccessfulDagRun" => self.get_previous_successful_dag_run().await?,
+            // The parsed file; the dag-processor takes it from the request itself.
+            "DagFileParsingResult" if self.asker == Asker::DagFile => None,
+            kind => self.dispatch_task(kind, fields).await?,
         };
         Ok(Answer { body: response.map(Message::done), ..Answer::default() })
+    }
+
+    /// Messages that only tasks send.
+    async fn dispatch_task(&mut self, kind: &str, fields: &Fields<'_>) -> Response {
+        self.ti()?;
+        match kind {
+            "TriggerDagRun" => self.trigger_dag_run(fields).await,
+            "GetDagRun" => self.get_dag_run(fields).await,
+            "GetDagRunState" => self.get_dag_run_state(fields).await,
+            "GetDRCount" => self.get_dr_count(fields).await,
+            "GetDag" => self.get_dag(fields).await,
+            "GetTaskBreadcrumbs" => self.get_task_breadcrumbs(fields).await,
+            "GetTaskRescheduleStartDate" => self.get_reschedule_start_date(fields).await,
+            "ValidateInletsAndOutlets" => self.validate_inlets_and_outlets(fields).await,
+            "GetAssetByName" | "GetAssetByUri" => self.get_asset(fields).await,
+            "GetAssetsByAlias" => self.get_assets_by_alias(fields).await,
+            "GetAssetEventByAsset" | "GetAssetEventByAssetAlias" => self.get_asset_events(fields).await,
+            "GetTaskStateStore" | "SetTaskStateStore" | "DeleteTaskStateStore" | "ClearTaskStateStore" => {
+                self.task_state(fields).await
+            }
+            "GetAssetStateStoreByName"
+            | "GetAssetStateStoreByUri"
+            | "SetAssetStateStoreByName"
+            | "SetAssetStateStoreByUri"
+            | "DeleteAssetStateStoreByName"
+            | "DeleteAssetStateStoreByUri"
+            | "ClearAssetStateStoreByName"
+            | "ClearAssetStateStoreByUri" => self.asset_state(fields).await,
+            "CreateHITLDetailPayload" => self.create_hitl_detail(fields).await,
+            // `UpdateHITLDetail` and `GetHITLDetailResponse` are for the triggerer: stock supervisors refuse them too.
+            // `ResendLoggingFD` passes a descriptor and is the worker's.
+            _ => Err(Failure::Unhandled),
+        }
+    }
+
+    /// The team of the task that asks.
+    async fn team(&self) -> Result<Option<String>, Failure> {
+        match self.asker {
+            Asker::Task { ti_id } => {
+                Ok(teams::of_task_instance(&self.db, self.options.execution.multi_team, ti_id).await?)
+            }
+            Asker::DagFile => Ok(None),
+        }
+    }
+
+    fn access<'a>(&self, team: Option<&'a str>) -> Access<'a> {
+        Access { multi_team: self.options.execution.multi_team, team }
     }
 
     /// The task instance that asks.

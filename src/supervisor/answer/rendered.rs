@@ -4,13 +4,13 @@ use serde_json::Value as Json;
 
 use super::super::value::Fields;
 use super::failure::Failure;
-use super::{Answerer, Response};
+use super::{Answerer, Response, SecretsBackend};
 use crate::store::execution::{ExecutionError, rtif};
 
 /// The status for a task instance that was archived while its process still ran.
 const GONE: u16 = 410;
 
-impl Answerer {
+impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn set_rendered_fields(&mut self, fields: &Fields<'_>) -> Response {
         let Json::Object(mut rendered) = fields.json("rendered_fields")? else {
             return Err(fields.bad("rendered_fields", "is not a map").into());

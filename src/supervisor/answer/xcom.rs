@@ -5,11 +5,11 @@ use slipstream_core::ids::MapIndex;
 
 use super::super::value::{Fields, Message};
 use super::failure::{Failure, error};
-use super::{Answerer, Response};
+use super::{Answerer, Response, SecretsBackend};
 use crate::store::execution::ExecutionError;
 use crate::store::execution::xcom::{self, NewXCom, Role, Runs, Slice, XComKey};
 
-impl Answerer {
+impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_xcom(&mut self, fields: &Fields<'_>) -> Response {
         let at = key(fields)?;
         // A missing value is no error: the task gets its default.

@@ -1,0 +1,118 @@
+//! Making the runs that are due (`SchedulerJobRunner._create_dagruns_for_dags`).
+//!
+//! Stock Airflow makes at most one run per Dag and ten Dags per loop, row by row. Here one call makes the next run of
+//! each of many Dags with a few statements; a backlog of one Dag takes one call per run. What is made, in which order and
+//! up to which limits is the same.
+
+mod asset_triggered;
+mod custom;
+mod next_run;
+mod partitioned;
+mod time_based;
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use slipstream_core::ids::DagId;
+
+use crate::store::create_run::{CreatedRun, RunOptions};
+use crate::store::dag_bag::DagBag;
+use crate::store::runs::due;
+use crate::store::{Db, StoreError, Tx, retry};
+
+pub use custom::{CustomAnswer, CustomAnswers, CustomQuestion};
+
+/// What the making of runs has to know.
+#[derive(Clone, Debug)]
+pub struct CreateOptions {
+    /// Rules for new runs.
+    pub runs: RunOptions,
+    /// `job.id` of this scheduler.
+    pub job_id: i64,
+    /// Most Dags that get a run in one transaction.
+    pub batch: i64,
+}
+
+/// Dags per transaction, if `[scheduler] max_dagruns_to_create_per_loop` does not ask for more. That option is there to
+/// bound the time of a transaction that works row by row.
+pub const BATCH: i64 = 256;
+
+/// What one call made.
+#[derive(Debug, Default)]
+pub struct CreatedRuns {
+    /// The new runs, all queued.
+    pub created: Vec<CreatedRun>,
+    /// Whether another call would find more.
+    pub more: More,
+    /// Dags with a timetable of the user's: their answers are needed before their runs can be made.
+    pub questions: Vec<CustomQuestion>,
+}
+
+/// Whether there is more to do at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum More {
+    /// Call again at once.
+    Yes,
+    /// Nothing is due now.
+    #[default]
+    No,
+}
+
+/// Makes runs for partitions that are complete, for Dags whose time has come, and for Dags whose assets were updated.
+///
+/// # Errors
+/// As any statement, after a few tries; then nothing was made.
+pub async fn run_once(
+    db: &Db,
+    bag: &DagBag,
+    options: &CreateOptions,
+    answers: &CustomAnswers,
+    now: DateTime<Utc>,
+) -> Result<CreatedRuns, StoreError> {
+    retry("create dag runs", async || {
+        let tx = db.begin().await?;
+        let made = Step { tx: &tx, bag, options, answers, now }.make().await?;
+        tx.commit().await?;
+        Ok(made)
+    })
+    .await
+}
+
+/// One transaction and what it works with.
+#[derive(Clone, Copy, Debug)]
+struct Step<'a> {
+    tx: &'a Tx,
+    bag: &'a DagBag,
+    options: &'a CreateOptions,
+    answers: &'a CustomAnswers,
+    now: DateTime<Utc>,
+}
+
+impl Step<'_> {
+    async fn make(self) -> Result<CreatedRuns, StoreError> {
+        let mut made = CreatedRuns { created: self.partitioned().await?, ..CreatedRuns::default() };
+        let by_partition: HashSet<DagId> =
+            made.created.iter().map(|created| created.run.dag_id.clone()).collect();
+
+        let ready = self.asset_ready().await?;
+        let due = due::dags_needing_runs(self.tx, &ready, self.options.batch).await?;
+        let page_is_full = due.len() as i64 >= self.options.batch;
+        let ids: BTreeSet<DagId> = due.iter().map(|dag| dag.dag_id.clone()).collect();
+        let dags = self.bag.latest(self.tx, &ids).await?;
+        let ready: HashSet<DagId> = ready.into_iter().collect();
+        let (by_asset, by_time): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .filter(|dag| !by_partition.contains(&dag.dag_id))
+            .partition(|dag| ready.contains(&dag.dag_id));
+
+        let timed = self.time_based(by_time, &dags).await?;
+        if !timed.created.is_empty() && (page_is_full || timed.more == More::Yes) {
+            made.more = More::Yes;
+        }
+        made.created.extend(timed.created);
+        made.questions = timed.questions;
+        made.created.extend(self.asset_triggered(&by_asset, &dags).await?);
+        Ok(made)
+    }
+}

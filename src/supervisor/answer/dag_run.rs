@@ -1,0 +1,92 @@
+//! Dag runs and Dags.
+
+use chrono::Utc;
+
+use super::super::value::{Fields, Message};
+use super::failure::error;
+use super::{Answerer, Asker, Response, SecretsBackend, wire};
+use crate::store::execution::dag_runs::{self, Paused, RunFilter};
+use crate::store::execution::trigger_run::{self, TriggerOutcome, TriggerRun};
+
+impl<B: SecretsBackend> Answerer<B> {
+    pub(super) async fn get_dag_run(&mut self, fields: &Fields<'_>) -> Response {
+        let run =
+            dag_runs::get(&self.db, &fields.text("dag_id")?.into(), &fields.text("run_id")?.into()).await?;
+        Ok(Some(wire::dag_run(&run).with("type", "DagRunResult")))
+    }
+
+    pub(super) async fn get_dag_run_state(&mut self, fields: &Fields<'_>) -> Response {
+        let (dag_id, run_id) = (fields.text("dag_id")?.into(), fields.text("run_id")?.into());
+        let state = dag_runs::state(&self.db, &dag_id, &run_id).await?;
+        Ok(Some(Message::new("DagRunStateResult").with("state", state.as_str())))
+    }
+
+    pub(super) async fn get_dr_count(&mut self, fields: &Fields<'_>) -> Response {
+        let filter = RunFilter {
+            dag_id: fields.text("dag_id")?.into(),
+            logical_dates: fields.times("logical_dates")?,
+            run_ids: fields.texts_opt("run_ids")?.unwrap_or_default(),
+            states: fields.texts_opt("states")?.unwrap_or_default(),
+        };
+        let count = dag_runs::count(&self.db, &filter).await?;
+        Ok(Some(Message::new("DRCount").with("count", count)))
+    }
+
+    pub(super) async fn get_previous_dag_run(&mut self, fields: &Fields<'_>) -> Response {
+        let (dag_id, date) = (fields.text("dag_id")?.into(), fields.time("logical_date")?);
+        let state = fields.text_opt("state")?.filter(|state| !state.is_empty());
+        let run = dag_runs::previous(&self.db, &dag_id, date, state).await?;
+        Ok(Some(Message::new("PreviousDagRunResult").with("dag_run", run.as_ref().map(wire::dag_run))))
+    }
+
+    pub(super) async fn get_previous_successful_dag_run(&mut self) -> Response {
+        let run = match self.asker {
+            Asker::Task { ti_id } => dag_runs::previous_successful(&self.db, ti_id).await?,
+            Asker::DagFile => None,
+        };
+        let message = Message::new("PrevSuccessfulDagRunResult");
+        Ok(Some(match run {
+            Some(run) => message
+                .with("data_interval_start", run.data_interval_start)
+                .with("data_interval_end", run.data_interval_end)
+                .with("start_date", run.start_date)
+                .with("end_date", run.end_date),
+            None => message,
+        }))
+    }
+
+    pub(super) async fn get_dag(&mut self, fields: &Fields<'_>) -> Response {
+        let dag = dag_runs::dag(&self.db, &fields.text("dag_id")?.into()).await?;
+        let message = Message::new("DagResult")
+            .with("dag_id", dag.dag_id.as_str())
+            .with("is_paused", dag.paused == Paused::Yes)
+            .with("bundle_name", dag.bundle_name)
+            .with("bundle_version", dag.bundle_version)
+            .with("relative_fileloc", dag.relative_fileloc)
+            .with("owners", dag.owners)
+            .with("tags", dag.tags)
+            .with("next_dagrun", dag.next_dagrun);
+        Ok(Some(message))
+    }
+
+    pub(super) async fn trigger_dag_run(&mut self, fields: &Fields<'_>) -> Response {
+        let request = TriggerRun {
+            dag_id: fields.text("dag_id")?.into(),
+            run_id: fields.text("run_id")?.into(),
+            conf: Some(fields.json("conf")?).filter(|conf| !conf.is_null()),
+            logical_date: fields.time_opt("logical_date")?,
+            run_after: fields.time_opt("run_after")?.unwrap_or_else(Utc::now),
+            note: fields.text_opt("note")?.map(str::to_owned),
+            by: self.ti()?,
+        };
+        let outcome = trigger_run::trigger(&self.db, &request).await?;
+        match outcome {
+            TriggerOutcome::Created => {}
+            TriggerOutcome::Exists if fields.bool_opt("reset_dag_run")? == Some(true) => {
+                trigger_run::clear(&self.db, &request.dag_id, &request.run_id).await?;
+            }
+            TriggerOutcome::Exists => return Ok(Some(error("DAGRUN_ALREADY_EXISTS", rmpv::Value::Nil))),
+        }
+        Ok(Some(Message::new("OKResponse").with("ok", true)))
+    }
+}

@@ -1,0 +1,66 @@
+//! Options of the answers, from Airflow's configuration.
+
+use crate::config::{Config, keys};
+use crate::store::execution::{self, MultiTeam, OnSuccess};
+use crate::store::secrets::{Cipher, CipherError, Environment, Sources};
+use crate::supervisor::masker::{ByName, Masker};
+
+/// Options of the answers. Cheap to clone: made once and given to each process's [`super::Answerer`].
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What depends on Airflow's configuration in the database's effects.
+    pub execution: execution::Options,
+    /// Where secrets come from.
+    pub secrets: Sources,
+    /// The masker that every process starts with.
+    pub masker: Masker,
+}
+
+/// Why the configuration does not give options.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The encryption keys.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+}
+
+impl Options {
+    /// Options as configured, with the secrets in this process's environment.
+    ///
+    /// # Errors
+    /// As [`OptionsError`].
+    pub fn from_config(config: &Config) -> Result<Self, OptionsError> {
+        Ok(Self {
+            execution: execution_options(config),
+            secrets: Sources {
+                environment: Environment::of_process(),
+                cipher: Cipher::new(&config.get(&keys::core::FERNET_KEY))?,
+            },
+            masker: masker(config),
+        })
+    }
+}
+
+fn execution_options(config: &Config) -> execution::Options {
+    execution::Options {
+        multi_team: if config.get(&keys::core::MULTI_TEAM) { MultiTeam::On } else { MultiTeam::Off },
+        max_map_length: config.get(&keys::core::MAX_MAP_LENGTH),
+        rendered_fields_runs: config.get(&keys::core::NUM_DAG_RUNS_TO_RETAIN_RENDERED_FIELDS),
+        task_state: match config.get(&keys::state_store::CLEAR_ON_SUCCESS) {
+            true => OnSuccess::Clear,
+            false => OnSuccess::Keep,
+        },
+        max_downstream_keys: config.get(&keys::scheduler::PARTITION_MAPPER_MAX_DOWNSTREAM_KEYS),
+    }
+}
+
+fn masker(config: &Config) -> Masker {
+    let by_name = match config.get(&keys::core::HIDE_SENSITIVE_VAR_CONN_FIELDS) {
+        true => ByName::Hide,
+        false => ByName::Show,
+    };
+    let names: Vec<String> =
+        config.get(&keys::core::SENSITIVE_VAR_CONN_NAMES).split(',').map(str::to_owned).collect();
+    let shortest = config.get(&keys::logging::MIN_LENGTH_MASKED_SECRET);
+    Masker::new(by_name, &names, usize::try_from(shortest).unwrap_or(0))
+}

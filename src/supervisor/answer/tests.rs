@@ -1,0 +1,1 @@
+//! Whole messages in and out.
