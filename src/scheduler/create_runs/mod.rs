@@ -9,6 +9,8 @@ mod custom;
 mod next_run;
 mod partitioned;
 mod time_based;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -48,6 +48,17 @@ impl TestDb {
         Some(TestDb { db: Db::connect(&target).await.ok()?, place: Place::File(dir) })
     }
 
+    /// A copy of this SQLite database.
+    pub(crate) async fn copy(&self) -> TestDb {
+        let Place::File(from) = &self.place else { panic!("only files are copied") };
+        self.run(&["PRAGMA wal_checkpoint(TRUNCATE)"]).await;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(from.path().join("airflow.db"), dir.path().join("airflow.db")).unwrap();
+        let url = format!("sqlite://{}?mode=rw", dir.path().join("airflow.db").display());
+        let target = Target { dialect: Dialect::Sqlite, url, max_connections: 4, schema: None };
+        TestDb { db: Db::connect(&target).await.unwrap(), place: Place::File(dir) }
+    }
+
     /// A copy of the PostgreSQL template; `None` if there is no server or no template.
     pub(crate) async fn postgres() -> Option<TestDb> {
         let name = format!("runs_test_{}", Uuid::new_v4().simple());

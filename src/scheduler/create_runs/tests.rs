@@ -1,0 +1,99 @@
+//! The same database, once through Airflow's own code and once through ours.
+
+use std::path::Path;
+use std::process::Command;
+
+use chrono::Utc;
+use serde_json::Value;
+
+use super::{CreateOptions, CustomAnswers, More, run_once};
+use crate::store::Conn;
+use crate::store::create_run::RunOptions;
+use crate::store::dag_bag::DagBag;
+use crate::store::runs::run_id::{DoubleDot, RunIdRules};
+use crate::store::runs::testing::{Place, TestDb, python};
+
+const DAGS: &str = include_str!("differential/dags.py");
+const SEED: &str = include_str!("differential/seed.py");
+const STOCK: &str = include_str!("differential/stock.py");
+const DUMP: &str = include_str!("differential/dump.py");
+
+pub(crate) fn options() -> CreateOptions {
+    let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
+    let user = std::process::Command::new("id").arg("-un").output().unwrap();
+    let unixname = String::from_utf8(user.stdout).unwrap().trim().to_owned();
+    CreateOptions { runs: RunOptions { run_ids, unixname }, job_id: 7, batch: 100 }
+}
+
+fn file(test: &TestDb) -> std::path::PathBuf {
+    match &test.place {
+        Place::File(dir) => dir.path().join("airflow.db"),
+        Place::Postgres(name) => panic!("{name} is no file"),
+    }
+}
+
+fn dump(python: &Path, test: &TestDb) -> Value {
+    let out = Command::new(python).args(["-c", DUMP]).arg(file(test)).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// A database with the Dags in it; `None` without Airflow or a template.
+async fn seeded() -> Option<TestDb> {
+    let test = TestDb::sqlite().await?;
+    let dags = tempfile::tempdir().ok()?;
+    std::fs::write(dags.path().join("dags.py"), DAGS).ok()?;
+    let seed = format!("import os\nos.environ['DAGS'] = {:?}\n{SEED}", dags.path().display().to_string());
+    test.airflow(&seed)?;
+    Some(test)
+}
+
+#[tokio::test]
+async fn the_runs_we_make_are_those_that_airflow_makes() {
+    let Some(ours) = seeded().await else { return };
+    let stock = ours.copy().await;
+    let python = python().unwrap();
+    stock.airflow(STOCK).unwrap();
+
+    let bag = DagBag::default();
+    for _ in 0..4 {
+        run_once(&ours.db, &bag, &options(), &CustomAnswers::new(), Utc::now()).await.unwrap();
+    }
+
+    let (expected, found) = (dump(&python, &stock), dump(&python, &ours));
+    assert!(expected["dag_run"].as_array().unwrap().len() > 10);
+    for (table, expected) in expected.as_object().unwrap() {
+        let (expected, found) = (expected.as_array().unwrap(), found[table].as_array().unwrap());
+        let missing: Vec<&Value> = expected.iter().filter(|row| !found.contains(row)).collect();
+        let surplus: Vec<&Value> = found.iter().filter(|row| !expected.contains(row)).collect();
+        assert!(
+            missing.is_empty() && surplus.is_empty(),
+            "{table}: missing {missing:#?}, surplus {surplus:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_is_made_until_the_limit_and_no_further() {
+    let Some(test) = seeded().await else { return };
+    let bag = DagBag::default();
+    let mut calls = 0;
+    loop {
+        let made = run_once(&test.db, &bag, &options(), &CustomAnswers::new(), Utc::now()).await.unwrap();
+        calls += 1;
+        if made.more == More::No {
+            break;
+        }
+        assert!(calls < 100, "there is no end to it");
+    }
+    let sql = test.db.sql("SELECT dag_id, count(*) AS runs FROM dag_run GROUP BY dag_id");
+    let rows = test.db.all(sql).await.unwrap();
+    let runs = |dag: &str| {
+        rows.iter().find(|row| row.text("dag_id").unwrap() == dag).map(|row| row.int("runs").unwrap())
+    };
+    assert_eq!(runs("with_everything"), Some(3));
+    assert_eq!(runs("one_at_a_time"), Some(1));
+    assert_eq!(runs("newest_only"), Some(1));
+    assert_eq!(runs("bad_param"), None);
+    assert_eq!(runs("intervals"), Some(16));
+}
