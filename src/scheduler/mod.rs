@@ -4,11 +4,14 @@
 //! a poll that finds a change, a run that falls due, a retry whose time has come. See [`tick`] for the order of steps.
 
 mod agenda;
+pub mod create_runs;
+pub mod duties;
 mod duties_due;
 mod enqueue;
 mod examine;
 mod executor_events;
 pub mod options;
+pub mod start_runs;
 mod tick;
 pub mod timers;
 

@@ -42,12 +42,7 @@ pub struct Failure {
 }
 
 /// `TaskInstance.is_eligible_to_retry`.
-pub fn may_retry(
-    state: Option<TaskState>,
-    try_number: i64,
-    max_tries: i64,
-    retries: Option<i64>,
-) -> bool {
+pub fn may_retry(state: Option<TaskState>, try_number: i64, max_tries: i64, retries: Option<i64>) -> bool {
     match (state, retries) {
         (Some(TaskState::Restarting), _) => true,
         (_, Some(retries)) => retries != 0 && try_number <= max_tries,

@@ -128,7 +128,8 @@ async fn resume(
         _ => None,
     };
     let Some(mut kwargs) = kwargs else {
-        let error = json!({"error": "Could not resume the task: its stored next_kwargs could not be decoded"});
+        let error =
+            json!({"error": "Could not resume the task: its stored next_kwargs could not be decoded"});
         let sql = tx
             .sql(
                 "UPDATE task_instance SET state = 'scheduled', next_method = '__fail__', next_kwargs = ?, \

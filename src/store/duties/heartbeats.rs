@@ -33,11 +33,7 @@ pub struct Silent {
 ///
 /// # Errors
 /// As any statement.
-pub async fn silent<C: Conn>(
-    conn: &C,
-    job_id: i64,
-    limit: DateTime<Utc>,
-) -> Result<Vec<Silent>, StoreError> {
+pub async fn silent<C: Conn>(conn: &C, job_id: i64, limit: DateTime<Utc>) -> Result<Vec<Silent>, StoreError> {
     let sql = conn
         .sql(
             "SELECT ti.id, ti.dag_id, ti.task_id, ti.run_id, ti.try_number, ti.map_index, ti.state, ti.max_tries, \

@@ -29,11 +29,7 @@ pub struct Stuck {
 ///
 /// # Errors
 /// As any statement.
-pub async fn stuck<C: Conn>(
-    conn: &C,
-    job_id: i64,
-    limit: DateTime<Utc>,
-) -> Result<Vec<Stuck>, StoreError> {
+pub async fn stuck<C: Conn>(conn: &C, job_id: i64, limit: DateTime<Utc>) -> Result<Vec<Stuck>, StoreError> {
     let sql = conn
         .sql(
             "SELECT id, dag_id, task_id, run_id, try_number, map_index, executor FROM task_instance \
@@ -44,9 +40,7 @@ pub async fn stuck<C: Conn>(
     conn.all(sql)
         .await?
         .iter()
-        .map(|row| {
-            Ok(Stuck { id: row.uuid("id")?, key: ti_key(row)?, executor: row.text_opt("executor")? })
-        })
+        .map(|row| Ok(Stuck { id: row.uuid("id")?, key: ti_key(row)?, executor: row.text_opt("executor")? }))
         .collect()
 }
 
@@ -55,18 +49,15 @@ pub async fn stuck<C: Conn>(
 /// # Errors
 /// As any statement.
 pub async fn times_stuck<C: Conn>(conn: &C, key: &TiKey) -> Result<i64, StoreError> {
-    const SAME: &str = "l.dag_id = ? AND l.task_id = ? AND l.run_id = ? AND l.map_index = ? AND l.try_number = ?";
+    const SAME: &str =
+        "l.dag_id = ? AND l.task_id = ? AND l.run_id = ? AND l.map_index = ? AND l.try_number = ?";
     let text = format!(
         "SELECT count(*) AS times FROM log l WHERE {SAME} AND l.event = ? AND NOT EXISTS (SELECT 1 FROM log r \
          WHERE {} AND r.event = 'running' AND r.dttm >= l.dttm)",
         SAME.replace("l.", "r.")
     );
     let bind = |sql: super::super::sql::Sql| {
-        sql.bind(&key.dag_id)
-            .bind(&key.task_id)
-            .bind(&key.run_id)
-            .bind(key.map_index)
-            .bind(key.try_number)
+        sql.bind(&key.dag_id).bind(&key.task_id).bind(&key.run_id).bind(key.map_index).bind(key.try_number)
     };
     let sql = bind(bind(conn.sql(&text)).bind(RESCHEDULE_EVENT));
     Ok(conn.one(sql).await?.map(|row| row.int("times")).transpose()?.unwrap_or(0))
