@@ -46,6 +46,7 @@ fn random_runs_end_as_airflow_ends_them() {
         let ours = Simulation::new(case, answer).run();
         let theirs = (answer["states"].clone(), answer["run"].clone(), answer["retries"].clone());
         if ours != theirs {
+            eprintln!("seed {seed} differs");
             failures.push(format!("seed {seed}\ncase {case}\nours   {ours:?}\ntheirs {theirs:?}"));
         }
     }

@@ -20,7 +20,7 @@ use crate::store::{Conn, Db};
 use crate::supervisor::answer;
 
 /// Importing Airflow takes its time on a busy machine.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(60);
 
 const DAG: &str = r#"
 from airflow.sdk import dag, task
@@ -126,6 +126,7 @@ async fn next_end(events: &mut mpsc::UnboundedReceiver<ExecutorEvent>) -> (Strin
 
 #[test]
 fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
+    let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::DEBUG).try_init();
     testing::block_on(async {
         let deployment = Deployment::new().await;
         let (_asker, shutdown) = Shutdown::by_hand();

@@ -56,7 +56,12 @@ pub(super) async fn serve<L: Launcher + 'static, V: Servers + 'static>(
             },
             _ = look.tick() => crew.look_around().await,
             () = crew.changed.notified() => {}
-            () = sleep_until(idle_since + idle), if crew.board().is_idle() => break Stop::Idle,
+            () = sleep_until(idle_since + idle), if crew.board().is_idle() => {
+                // Somebody may have come while we slept.
+                if crew.board().is_idle() {
+                    break Stop::Idle;
+                }
+            }
             () = shutdown.asked() => break Stop::Asked,
         }
     };

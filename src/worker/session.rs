@@ -26,6 +26,7 @@ pub(super) async fn serve<L: Launcher + 'static, V: Servers + 'static>(
     }
     let (out, mut to_say) = mpsc::unbounded_channel::<FromWorker>();
     let session = crew.board().open(out);
+    crew.changed.notify_one();
     tracing::info!(session, "a scheduler has connected");
     let writer = tokio::task::spawn_local(async move {
         while let Some(message) = to_say.recv().await {

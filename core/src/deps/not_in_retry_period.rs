@@ -38,7 +38,7 @@ pub fn next_try(failed: &FailedTry<'_>, cap: TimeDelta) -> Option<DateTime<Utc>>
         Some(seconds) => TimeDelta::microseconds((seconds * 1e6).round_ties_even() as i64),
         None => delay(failed, cap),
     };
-    failed.end_date?.checked_add_signed(delay)
+    Some(failed.end_date?.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
 fn delay(failed: &FailedTry<'_>, cap: TimeDelta) -> TimeDelta {

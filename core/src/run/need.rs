@@ -140,9 +140,9 @@ fn previous_run(dag: &Dag, run: &RunFacts, summaries: &[Summary]) -> Option<Prev
     (!tasks.is_empty()).then_some(PreviousRunNeed { kind, tasks, ever_ran })
 }
 
-/// The verdicts of tasks that can skip others and have been run, where a task directly after them may still be skipped.
+/// The verdicts of tasks that can skip others and have been run, where a task directly after them has not ended.
 fn skips(dag: &Dag, tis: &[TiFacts], summaries: &[Summary]) -> Vec<(TaskId, MapIndex)> {
-    let waits = |below: &TaskIndex| summaries[below.at()].schedulable;
+    let waits = |below: &TaskIndex| summaries[below.at()].unfinished;
     let mut mapped = HashSet::new();
     let mut needed = Vec::new();
     for (index, task) in dag.iter() {
