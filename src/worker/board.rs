@@ -111,12 +111,12 @@ impl Board {
             slot.owner = Some(id);
             held.running.push(slot.workload.clone());
         }
-        let orphaned = self.queue.extract_if(.., |waiting| waiting.owner.is_none()).collect::<Vec<_>>();
-        for mut waiting in orphaned {
-            waiting.owner = Some(id);
-            held.queued.push(waiting.workload.clone());
-            self.queue.insert(waiting);
-        }
+        self.each_waiting(|waiting| {
+            if waiting.owner.is_none() {
+                waiting.owner = Some(id);
+                held.queued.push(waiting.workload.clone());
+            }
+        });
         // A closed channel means that the session ends at once; what was given to it is freed then.
         let _ = out.send(FromWorker::Welcome { worker: self.worker, pid: std::process::id(), held });
         for (seq, news) in self.unconfirmed.iter_mut().filter(|(_, news)| news.owner.is_none()) {
@@ -135,9 +135,18 @@ impl Board {
         };
         self.slots.values_mut().for_each(|slot| free(&mut slot.owner));
         self.unconfirmed.values_mut().for_each(|news| free(&mut news.owner));
-        let mut queue: Vec<Waiting> = std::mem::take(&mut self.queue).into_iter().collect();
-        queue.iter_mut().for_each(|waiting| free(&mut waiting.owner));
-        self.queue = queue.into_iter().collect();
+        self.each_waiting(|waiting| free(&mut waiting.owner));
+    }
+
+    /// Changes queued work in what does not change its order.
+    fn each_waiting(&mut self, mut change: impl FnMut(&mut Waiting)) {
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        self.queue = queue
+            .map(|mut waiting| {
+                change(&mut waiting);
+                waiting
+            })
+            .collect();
     }
 
     /// Takes work in, unless it is here already.
@@ -225,9 +234,10 @@ impl Board {
 
     /// Ends a workload, wherever it is.
     pub(super) fn kill(&mut self, key: &WorkloadKey) {
-        let waiting: Vec<Waiting> =
-            self.queue.extract_if(.., |waiting| waiting.workload.key() == *key).collect();
-        for waiting in waiting {
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        let (killed, left): (Vec<Waiting>, _) = queue.partition(|waiting| waiting.workload.key() == *key);
+        self.queue = left.into_iter().collect();
+        for waiting in killed {
             let event =
                 ended(&waiting.workload, Report::Failed, Some("it was taken out of the queue".to_owned()));
             self.tell(waiting.owner, event);

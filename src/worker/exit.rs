@@ -9,7 +9,7 @@ use crate::python::ChildStatus;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// It exited with this code.
     Code(i32),
     /// This signal killed it.
@@ -20,12 +20,12 @@ pub enum Exit {
 
 impl Exit {
     /// Whether the process ended in an orderly way.
-    pub fn is_clean(self) -> bool {
+    pub(super) fn is_clean(self) -> bool {
         self == Self::Code(0)
     }
 
     /// The exit code as Python counts: a signal is negative.
-    pub fn code(self) -> i32 {
+    pub(super) fn code(self) -> i32 {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => -signal,
@@ -44,7 +44,7 @@ impl From<ChildStatus> for Exit {
 }
 
 /// Tells the reader of the log why the process ended, unless it ended well or by the signal that we sent last.
-pub fn explain(exit: Exit, sent: Option<Signal>, log: &mut TaskLog) {
+pub(super) fn explain(exit: Exit, sent: Option<Signal>, log: &mut TaskLog) {
     match exit {
         Exit::Code(0) => {}
         Exit::Code(code) => {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// What came of sending a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub(super) enum Sent {
     /// It is on its way.
     Delivered,
     /// There is no such process any more.
@@ -19,7 +19,7 @@ pub enum Sent {
 
 /// Sends a signal to a task's process group, so that what the task started gets it as well; to the process alone if
 /// there is no such group.
-pub fn signal_group(pid: i32, signal: Signal) -> Sent {
+pub(super) fn signal_group(pid: i32, signal: Signal) -> Sent {
     let pid = Pid::from_raw(pid);
     if killpg(pid, signal).is_ok() {
         return Sent::Delivered;
@@ -36,7 +36,7 @@ pub fn signal_group(pid: i32, signal: Signal) -> Sent {
 
 /// The way from SIGTERM to SIGKILL for one process.
 #[derive(Clone, Copy, Debug)]
-pub struct Ladder {
+pub(super) struct Ladder {
     pid: i32,
     step: Duration,
     last: Signal,
@@ -45,23 +45,23 @@ pub struct Ladder {
 
 impl Ladder {
     /// Sends SIGTERM; SIGKILL is due after `step`.
-    pub fn start(pid: i32, step: Duration) -> Self {
+    pub(super) fn start(pid: i32, step: Duration) -> Self {
         signal_group(pid, Signal::SIGTERM);
         Self { pid, step, last: Signal::SIGTERM, next_at: Some(Instant::now() + step) }
     }
 
     /// When [`Ladder::climb`] is due.
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.next_at
     }
 
     /// The signal that was sent last.
-    pub fn last(&self) -> Signal {
+    pub(super) fn last(&self) -> Signal {
         self.last
     }
 
     /// Goes one step further if it is time.
-    pub fn climb(&mut self, now: Instant) {
+    pub(super) fn climb(&mut self, now: Instant) {
         if self.next_at.is_none_or(|due| now < due) {
             return;
         }

@@ -13,46 +13,46 @@ use crate::python::ChildFds;
 
 /// A process that was started for a task.
 #[derive(Debug)]
-pub struct Launched {
+pub(super) struct Launched {
     /// Its id, which is also its process group.
-    pub pid: i32,
+    pub(super) pid: i32,
     /// Its end.
-    pub exit: oneshot::Receiver<Exit>,
+    pub(super) exit: oneshot::Receiver<Exit>,
 }
 
 /// No process could be started.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the task's process could not be started: {0}")]
-pub struct LaunchError(pub String);
+pub(super) struct LaunchError(String);
 
 impl LaunchError {
     /// For this reason.
-    pub fn because(why: impl ToString) -> Self {
+    pub(super) fn because(why: impl ToString) -> Self {
         Self(why.to_string())
     }
 }
 
 /// What starts processes for tasks.
-pub trait Launcher {
+pub(super) trait Launcher {
     /// Starts one; returns it with our ends of its sockets.
     fn launch(&self) -> impl Future<Output = Result<(Launched, Sockets), LaunchError>>;
 }
 
 /// Our ends of a task's sockets.
 #[derive(Debug)]
-pub struct Sockets {
+pub(super) struct Sockets {
     /// Requests of the task and our responses.
-    pub requests: UnixStream,
+    pub(super) requests: UnixStream,
     /// Its fd 1.
-    pub stdout: UnixStream,
+    pub(super) stdout: UnixStream,
     /// Its fd 2.
-    pub stderr: UnixStream,
+    pub(super) stderr: UnixStream,
     /// Its log records.
-    pub logs: UnixStream,
+    pub(super) logs: UnixStream,
 }
 
 /// A pair: our end, non-blocking, and the process's.
-pub fn pair() -> io::Result<(UnixStream, OwnedFd)> {
+pub(super) fn pair() -> io::Result<(UnixStream, OwnedFd)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
@@ -63,7 +63,7 @@ impl Sockets {
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn open() -> io::Result<(Self, ChildFds)> {
+    pub(super) fn open() -> io::Result<(Self, ChildFds)> {
         let (requests, child_requests) = pair()?;
         let (stdout, child_stdout) = pair()?;
         let (stderr, child_stderr) = pair()?;

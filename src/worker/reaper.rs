@@ -20,18 +20,18 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// Waits for adopted processes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Reaper {
+pub(super) struct Reaper {
     adopted: Rc<RefCell<HashMap<i32, oneshot::Sender<Exit>>>>,
 }
 
 impl Reaper {
     /// Tells `exit` when `pid` ends.
-    pub fn adopt(&self, pid: i32, exit: oneshot::Sender<Exit>) {
+    pub(super) fn adopt(&self, pid: i32, exit: oneshot::Sender<Exit>) {
         self.adopted.borrow_mut().insert(pid, exit);
     }
 
     /// Reaps for ever.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         let mut children = match signal(SignalKind::child()) {
             Ok(children) => children,
             Err(error) => return tracing::error!(%error, "ends of child processes cannot be watched"),

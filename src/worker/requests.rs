@@ -22,7 +22,7 @@ enum Out {
 }
 
 /// Both directions of the socket. A response that the task does not read stops its requests, and nothing else.
-pub struct Requests {
+pub(super) struct Requests {
     reader: Option<FrameReader<OwnedReadHalf>>,
     out: Out,
 }
@@ -35,18 +35,18 @@ impl std::fmt::Debug for Requests {
 
 impl Requests {
     /// Over our end of the pair.
-    pub fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: UnixStream) -> Self {
         let (read, write) = stream.into_split();
         Self { reader: Some(FrameReader::new(read)), out: Out::Idle(FrameWriter::new(write)) }
     }
 
     /// Whether more requests can come.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.reader.is_some()
     }
 
     /// Sends what is due and then waits for the next request; `None` at the end. May be dropped at any time.
-    pub async fn next(&mut self) -> Option<Frame> {
+    pub(super) async fn next(&mut self) -> Option<Frame> {
         if let Out::Sending(sending) = &mut self.out {
             // A task that went away without reading its answer is dealt with when its process has ended.
             self.out = sending.await.map_or(Out::Broken, Out::Idle);
@@ -67,7 +67,7 @@ impl Requests {
     }
 
     /// Hands over a frame that [`Requests::next`] sends.
-    pub fn send(&mut self, frame: Frame) {
+    pub(super) fn send(&mut self, frame: Frame) {
         self.queue(|mut writer| {
             Box::pin(async move {
                 match writer.send(&frame).await {
@@ -83,7 +83,7 @@ impl Requests {
     }
 
     /// As [`Requests::send`], with a descriptor.
-    pub fn send_with_fd(&mut self, frame: Frame, fd: OwnedFd) {
+    pub(super) fn send_with_fd(&mut self, frame: Frame, fd: OwnedFd) {
         self.queue(|writer| {
             Box::pin(async move {
                 let bytes = frame.encode()?;

@@ -9,28 +9,28 @@ use crate::executor::ExecuteTask;
 
 /// A task was marked as running.
 #[derive(Clone, Debug)]
-pub struct Started {
+pub(super) struct Started {
     /// `StartupDetails`: the body of the first frame to the task.
-    pub startup: Value,
+    pub(super) startup: Value,
     /// Whether a failure leads to another try.
-    pub should_retry: bool,
+    pub(super) should_retry: bool,
 }
 
 /// Something was refused, with the status that the Execution API gives.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refused {
+pub(super) struct Refused {
     /// 404, 409 or 410.
-    pub status: u16,
+    pub(super) status: u16,
     /// The sentence for people.
-    pub message: String,
+    pub(super) message: String,
     /// The API's `detail`.
-    pub detail: serde_json::Value,
+    pub(super) detail: serde_json::Value,
 }
 
 /// Why a question to the server has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ServerError {
+pub(super) enum ServerError {
     /// The server refuses.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -41,7 +41,7 @@ pub enum ServerError {
 
 /// How a task's end came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terminal {
+pub(super) enum Terminal {
     /// The state is in the database (`STATES_SENT_DIRECTLY`).
     Reported(TaskState),
     /// The task named the state; it is written when the process is gone.
@@ -52,7 +52,7 @@ pub enum Terminal {
 
 impl Terminal {
     /// Whether the process has some time left for listeners and callbacks only, and is then ended.
-    pub fn limits_overtime(self) -> bool {
+    pub(super) fn limits_overtime(self) -> bool {
         match self {
             Self::Announced(_) | Self::Reported(TaskState::Success | TaskState::UpForRetry) => true,
             Self::Reported(_) | Self::Withdrawn => false,
@@ -62,19 +62,19 @@ impl Terminal {
 
 /// The answer to one message of the task.
 #[derive(Clone, Debug, Default)]
-pub struct Reply {
+pub(super) struct Reply {
     /// The response's body.
-    pub body: Option<Value>,
+    pub(super) body: Option<Value>,
     /// The response's error.
-    pub error: Option<Value>,
+    pub(super) error: Option<Value>,
     /// The message reported or announced the task's end.
-    pub terminal: Option<Terminal>,
+    pub(super) terminal: Option<Terminal>,
     /// Runs that the message changed, other than the task's own.
-    pub changed: Vec<(DagId, RunId)>,
+    pub(super) changed: Vec<(DagId, RunId)>,
 }
 
 /// The server of one task.
-pub trait TaskServer {
+pub(super) trait TaskServer {
     /// Marks the task as running in process `pid`.
     fn run(&mut self, pid: i32) -> impl Future<Output = Result<Started, ServerError>>;
 
@@ -93,7 +93,7 @@ pub trait TaskServer {
 }
 
 /// What gives every task its server.
-pub trait Servers {
+pub(super) trait Servers {
     /// The server of one task.
     type Server: TaskServer;
 

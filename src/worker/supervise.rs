@@ -27,7 +27,7 @@ use crate::supervisor::value::to_json;
 
 /// What the worker tells a running supervision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     /// The row does not look as if the task were to run: ask at once instead of at the next heartbeat.
     Look,
     /// End the process.
@@ -36,11 +36,11 @@ pub enum Order {
 
 /// How a supervision ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// What the executor reports.
-    pub report: Report,
+    pub(super) report: Report,
     /// Why it failed.
-    pub info: Option<String>,
+    pub(super) info: Option<String>,
 }
 
 impl Outcome {
@@ -52,7 +52,7 @@ impl Outcome {
 }
 
 /// What a supervision tells the worker while it goes on.
-pub trait Watcher {
+pub(super) trait Watcher {
     /// The process is there.
     fn started(&self, pid: i32);
     /// The task is marked as running.
@@ -67,7 +67,7 @@ pub trait Watcher {
 const QUIET: Duration = Duration::from_millis(50);
 
 /// Runs one try of a task and returns when its process is gone and everything about it is written.
-pub async fn supervise(
+pub(super) async fn supervise(
     task: &ExecuteTask,
     settings: &Settings,
     launcher: &impl Launcher,

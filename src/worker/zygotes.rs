@@ -13,7 +13,7 @@ use crate::python::{ChildFds, Interpreter, PythonError, Zygote, ZygoteEvent, Zyg
 
 /// Starts processes through a zygote. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Zygotes {
+pub(super) struct Zygotes {
     interpreter: Interpreter,
     kind: ZygoteKind,
     current: Rc<Mutex<Option<Running>>>,
@@ -36,7 +36,7 @@ struct Ends {
 
 impl Zygotes {
     /// For tasks or for callbacks. Nothing is started yet.
-    pub fn new(interpreter: Interpreter, kind: ZygoteKind, reaper: Reaper) -> Self {
+    pub(super) fn new(interpreter: Interpreter, kind: ZygoteKind, reaper: Reaper) -> Self {
         Self { interpreter, kind, current: Rc::default(), reaper }
     }
 
@@ -44,7 +44,7 @@ impl Zygotes {
     ///
     /// # Errors
     /// When it cannot be started: see [`Zygote::start`].
-    pub async fn warm(&self) -> Result<(), PythonError> {
+    pub(super) async fn warm(&self) -> Result<(), PythonError> {
         self.running().await.map(drop)
     }
 
