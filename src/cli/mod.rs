@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Scheduler(options) => scheduler::run(options),
         Command::DagProcessor(options) => dag_processor::run(options),
-        Command::Worker(options) => worker::run(options),
+        Command::Worker(options) => worker::run(&options),
         Command::Standalone(options) => standalone::run(options),
         Command::Config(options) => config::run(&options),
         Command::Version => version::run(),

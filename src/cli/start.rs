@@ -3,7 +3,6 @@
 use std::future::Future;
 
 use crate::config::{Config, FileState, keys};
-use crate::python::{Interpreter, Places};
 use crate::runtime::{Shutdown, hostname};
 use crate::store::{Db, migration};
 use crate::telemetry::{logging, metrics};
@@ -59,14 +58,6 @@ pub(super) async fn database(config: &Config) -> Result<Db, Failure> {
     let db = Db::connect(&config.database()?).await?;
     migration::check(&db).await?;
     Ok(db)
-}
-
-/// The Python of the Airflow environment.
-pub(super) fn interpreter(config: &Config) -> Result<Interpreter, Failure> {
-    let (path, virtual_env) = (std::env::var_os("PATH"), std::env::var_os("VIRTUAL_ENV"));
-    let option = config.get(&keys::slipstream::PYTHON);
-    let places = Places { option: Some(&option), path: path.as_deref(), virtual_env: virtual_env.as_deref() };
-    Ok(Interpreter::find(places)?)
 }
 
 fn announce(name: &str, config: &Config) {

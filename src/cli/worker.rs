@@ -5,6 +5,8 @@ use clap::Args;
 use super::exit::Failure;
 use super::options::Process;
 use super::start::{self, Started};
+use crate::python::Interpreter;
+use crate::worker::{self, WorkerOptions};
 
 /// Run task processes for the scheduler of this machine, which starts it when it is not there.
 #[derive(Args, Debug)]
@@ -14,11 +16,14 @@ pub(super) struct Options {
     process: Process,
 }
 
-pub(super) fn run(options: Options) -> Result<(), Failure> {
-    let process = options.process.clone();
-    start::role("worker", &process, |started| work(options, started))
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    start::role("worker", &options.process, work)
 }
 
-async fn work(_options: Options, _started: Started) -> Result<(), Failure> {
-    Err(Failure::failed("the worker is not part of this build"))
+async fn work(started: Started) -> Result<(), Failure> {
+    let Started { config, db, hostname, shutdown } = started;
+    let interpreter = Interpreter::locate(&config)?;
+    worker::run(WorkerOptions::new(&config, db, interpreter, hostname, shutdown))
+        .await
+        .map_err(Failure::failed)
 }

@@ -48,7 +48,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
     let place = Place::new(&options)?;
     let verbosity = if options.verbose { Verbosity::Debug } else { Verbosity::Configured };
     logging::init(&place.config, verbosity, None)?;
-    let interpreter = start::interpreter(&place.config)?;
+    let interpreter = Interpreter::locate(&place.config)?;
     start::runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         ports::check(&place)?;
