@@ -23,6 +23,7 @@ sources! {
     ".ops.sync" <- "ops/sync.py",
     ".parse" <- "parse.py",
     ".ops.probe" <- "ops/probe.py",
+    ".ops.timetables" <- "ops/timetables.py",
 }
 
 /// The first code of a host process.

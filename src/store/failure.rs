@@ -223,6 +223,7 @@ async fn skip(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::testing::{NewTi, at, count, first, on_each_database, one_task};
 
     #[test]
     fn a_task_without_retries_is_not_tried_again_unless_it_was_cleared() {
@@ -231,5 +232,61 @@ mod tests {
         assert!(!may_retry(Some(TaskState::Running), 4, 3, Some(2)));
         assert!(may_retry(Some(TaskState::Restarting), 9, 0, Some(0)));
         assert!(may_retry(Some(TaskState::Queued), 1, 1, None));
+    }
+
+    #[test]
+    fn a_running_task_that_may_retry_leaves_its_try_in_the_history() {
+        on_each_database(async |db| {
+            one_task(db, TaskState::Success).await;
+            let ti = NewTi::new("d", "r", "again").state(TaskState::Running).retries(1).insert(db).await;
+            let tx = db.begin().await.unwrap();
+            let task = FailedTask { owner: Some("me".into()), retries: Some(1), fail_fast: None };
+            let failure = handle_failure(&tx, ti, &task, at(30)).await.unwrap().unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(failure.state, TaskState::UpForRetry);
+            assert_ne!(failure.id, ti);
+            let row =
+                first(db, "SELECT id, state, duration FROM task_instance WHERE task_id = 'again'").await;
+            assert_eq!(row.uuid("id").unwrap(), failure.id);
+            assert_eq!(row.text("state").unwrap(), "up_for_retry");
+            assert_eq!(row.float_opt("duration").unwrap(), Some(20.0));
+            let row = first(db, "SELECT task_instance_id, state FROM task_instance_history").await;
+            assert_eq!(row.uuid("task_instance_id").unwrap(), ti);
+            assert_eq!(row.text("state").unwrap(), "failed");
+            let row = first(db, "SELECT event, owner, try_number, logical_date FROM log").await;
+            assert_eq!(
+                (row.text("event").unwrap(), row.text("owner").unwrap()),
+                ("failed".into(), "me".into())
+            );
+            assert_eq!(row.time("logical_date").unwrap(), at(0));
+        });
+    }
+
+    #[test]
+    fn in_a_dag_that_fails_fast_the_others_stop_and_teardowns_run() {
+        on_each_database(async |db| {
+            let ti = one_task(db, TaskState::Running).await;
+            NewTi::new("d", "r", "running").state(TaskState::Running).insert(db).await;
+            NewTi::new("d", "r", "waiting").state(None).insert(db).await;
+            NewTi::new("d", "r", "done").state(TaskState::Success).insert(db).await;
+            NewTi::new("d", "r", "teardown").state(None).insert(db).await;
+            let tx = db.begin().await.unwrap();
+            let fail_fast = Some(["teardown".into()].into());
+            let task = FailedTask { owner: None, retries: Some(0), fail_fast };
+            let failure = handle_failure(&tx, ti, &task, at(30)).await.unwrap().unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!((failure.state, failure.id), (TaskState::Failed, ti));
+            let state = async |task: &str| {
+                first(db, &format!("SELECT state FROM task_instance WHERE task_id = '{task}'"))
+                    .await
+                    .text_opt("state")
+                    .unwrap()
+            };
+            assert_eq!(state("running").await.as_deref(), Some("failed"));
+            assert_eq!(state("waiting").await.as_deref(), Some("skipped"));
+            assert_eq!(state("done").await.as_deref(), Some("success"));
+            assert_eq!(state("teardown").await, None);
+            assert_eq!(count(db, "log").await, 3);
+        });
     }
 }

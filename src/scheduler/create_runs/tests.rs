@@ -7,6 +7,7 @@ use chrono::Utc;
 use serde_json::Value;
 
 use super::{CreateOptions, CustomAnswers, More, run_once};
+use crate::scheduler::duties::missed_deadlines;
 use crate::store::Conn;
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
@@ -17,6 +18,8 @@ const DAGS: &str = include_str!("differential/dags.py");
 const SEED: &str = include_str!("differential/seed.py");
 const STOCK: &str = include_str!("differential/stock.py");
 const DUMP: &str = include_str!("differential/dump.py");
+const MISS: &str = include_str!("differential/miss.py");
+const DUMP_DEADLINES: &str = include_str!("differential/dump_deadlines.py");
 
 pub(crate) fn options() -> CreateOptions {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
@@ -32,8 +35,8 @@ fn file(test: &TestDb) -> std::path::PathBuf {
     }
 }
 
-fn dump(python: &Path, test: &TestDb) -> Value {
-    let out = Command::new(python).args(["-c", DUMP]).arg(file(test)).output().unwrap();
+fn dump(python: &Path, what: &str, test: &TestDb) -> Value {
+    let out = Command::new(python).args(["-c", what]).arg(file(test)).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     serde_json::from_slice(&out.stdout).unwrap()
 }
@@ -60,7 +63,7 @@ async fn the_runs_we_make_are_those_that_airflow_makes() {
         run_once(&ours.db, &bag, &options(), &CustomAnswers::new(), Utc::now()).await.unwrap();
     }
 
-    let (expected, found) = (dump(&python, &stock), dump(&python, &ours));
+    let (expected, found) = (dump(&python, DUMP, &stock), dump(&python, DUMP, &ours));
     assert!(expected["dag_run"].as_array().unwrap().len() > 10);
     for (table, expected) in expected.as_object().unwrap() {
         let (expected, found) = (expected.as_array().unwrap(), found[table].as_array().unwrap());
@@ -96,4 +99,20 @@ async fn a_backlog_is_made_until_the_limit_and_no_further() {
     assert_eq!(runs("newest_only"), Some(1));
     assert_eq!(runs("bad_param"), None);
     assert_eq!(runs("intervals"), Some(16));
+}
+
+#[tokio::test]
+async fn a_missed_deadline_hands_on_what_airflow_hands_on() {
+    let Some(ours) = seeded().await else { return };
+    let python = python().unwrap();
+    run_once(&ours.db, &DagBag::default(), &options(), &CustomAnswers::new(), Utc::now()).await.unwrap();
+    let stock = ours.copy().await;
+    stock.airflow(MISS).unwrap();
+    let plain = |text: &str| text.to_owned();
+    let missed = missed_deadlines::run_once(&ours.db, &plain, Utc::now()).await.unwrap();
+    assert_eq!(missed.len(), 2);
+    let (expected, found) = (dump(&python, DUMP_DEADLINES, &stock), dump(&python, DUMP_DEADLINES, &ours));
+    assert_eq!(expected["trigger"].as_array().map(Vec::len), Some(1));
+    assert_eq!(found, expected);
+    assert!(missed_deadlines::run_once(&ours.db, &plain, Utc::now()).await.unwrap().is_empty());
 }

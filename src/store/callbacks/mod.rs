@@ -6,6 +6,8 @@
 
 mod context;
 mod executor;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};

@@ -9,3 +9,6 @@ pub mod orphans;
 pub mod paused_dags;
 pub mod stuck_in_queued;
 pub mod triggers;
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,9 @@ impl TestDb {
     pub(crate) fn sqlalchemy(&self) -> String {
         match &self.place {
             Place::File(dir) => format!("sqlite:///{}", dir.path().join("airflow.db").display()),
-            Place::Postgres(name) => format!("{}/{name}", POSTGRES.replace("postgres://", "postgresql://")),
+            Place::Postgres(name) => {
+                format!("{}/{name}", POSTGRES.replace("postgres://", "postgresql+psycopg2://"))
+            }
         }
     }
 
