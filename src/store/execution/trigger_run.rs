@@ -1,13 +1,18 @@
 //! `POST /dag-runs/{dag_id}/{run_id}` and `…/clear`: a task triggers a run (`airflow/api/common/trigger_dag.py`).
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::state::RunType;
+use slipstream_core::state::{RunState, RunType};
 use uuid::Uuid;
 
 use super::error::{ExecutionError, Refusal, transact};
+use crate::store::create_run::{self, Creation, NewRun, RunOptions, RunRefused, RunRequest, TriggeredBy};
+use crate::store::dag_bag::DagBag;
 use crate::store::db::{Conn, Db, Tx};
+use crate::store::error::StoreError;
 
 /// A run to be triggered.
 #[derive(Clone, Debug)]
@@ -40,20 +45,66 @@ pub enum TriggerOutcome {
 /// Triggers the run.
 ///
 /// # Errors
-/// 404 without the Dag, 400 when the Dag has import errors or does not allow such runs, 501 else: not supported yet.
-pub async fn trigger(db: &Db, request: &TriggerRun) -> Result<TriggerOutcome, ExecutionError> {
+/// 404 without the Dag, 400 when the Dag has import errors, does not allow such runs, or the run breaks a rule; as any
+/// statement.
+pub async fn trigger(
+    db: &Db,
+    request: &TriggerRun,
+    options: &RunOptions,
+    dags: &DagBag,
+) -> Result<TriggerOutcome, ExecutionError> {
     transact!(db, "trigger", |tx| {
         check_dag(tx, &request.dag_id).await?;
-        let sql = tx
-            .sql("SELECT 1 AS one FROM dag_run WHERE dag_id = ? AND run_id = ?")
-            .bind(&request.dag_id)
-            .bind(&request.run_id);
-        if tx.one(sql).await?.is_some() {
-            return Ok(TriggerOutcome::Exists);
+        let user = inherited_user(tx, request.by).await?;
+        let found = dags.latest(tx, &BTreeSet::from([request.dag_id.clone()])).await?;
+        let Some(dag) = found.into_values().next() else {
+            return Err(Refusal::not_found(format!("Dag with dag_id: '{}' not found", request.dag_id)).into());
+        };
+        let data_interval = match request.logical_date {
+            Some(_) => {
+                let interval = dag.timetable.infer_manual_data_interval(request.run_after);
+                let interval =
+                    interval.map_err(|error| Refusal::new(400, "value_error", error.to_string()))?;
+                Some((interval.start, interval.end))
+            }
+            None => None,
+        };
+        let run = NewRun {
+            dag_id: request.dag_id.clone(),
+            run_id: request.run_id.clone(),
+            run_type: RunType::OperatorTriggered,
+            triggered_by: TriggeredBy::Operator,
+            triggering_user_name: user,
+            logical_date: request.logical_date,
+            data_interval,
+            run_after: request.run_after,
+            state: RunState::Queued,
+            conf: request.conf.clone(),
+            creating_job_id: None,
+            backfill_id: None,
+            partition_key: None,
+            partition_date: None,
+        };
+        let now = Utc::now();
+        let created = create_run::create(tx, vec![RunRequest { run, dag }], options, now).await?;
+        match created.into_iter().next() {
+            Some(Creation::Created(run)) => {
+                write_note(tx, run.id, request.note.as_deref(), now).await?;
+                Ok(TriggerOutcome::Created)
+            }
+            Some(Creation::Exists) | None => Ok(TriggerOutcome::Exists),
+            Some(Creation::Refused(why)) => Err(refused(&why).into()),
         }
-        let message = "triggering runs from tasks is not supported yet";
-        Err(Refusal::new(501, "not_implemented", message).into())
     })
+}
+
+fn refused(why: &RunRefused) -> Refusal {
+    let reason = match why {
+        RunRefused::NotPartitioned(_) => "not_partitioned",
+        RunRefused::PartitionKey(_) => "invalid_partition_key",
+        RunRefused::RunId(_) | RunRefused::DataInterval | RunRefused::Params(_) => "value_error",
+    };
+    Refusal::new(400, reason, why.to_string())
 }
 
 /// Whether tasks may trigger runs of the Dag.
@@ -76,6 +127,28 @@ async fn check_dag(tx: &Tx, dag_id: &DagId) -> Result<(), ExecutionError> {
         let message = format!("Dag with dag_id '{dag_id}' does not allow operator-triggered runs");
         return Err(Refusal::new(400, "denied_run_type", message).into());
     }
+    Ok(())
+}
+
+async fn inherited_user(tx: &Tx, ti_id: Uuid) -> Result<Option<String>, StoreError> {
+    let sql = tx
+        .sql(
+            "SELECT dr.triggering_user_name FROM task_instance ti JOIN dag_run dr ON dr.dag_id = ti.dag_id \
+             AND dr.run_id = ti.run_id WHERE ti.id = ?",
+        )
+        .bind(ti_id);
+    tx.one(sql).await?.map_or(Ok(None), |row| row.text_opt("triggering_user_name"))
+}
+
+async fn write_note(tx: &Tx, run: i64, note: Option<&str>, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let Some(note) = note.filter(|note| !note.is_empty()) else { return Ok(()) };
+    let sql = tx
+        .sql("INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at) VALUES (?, ?, ?, ?)")
+        .bind(run)
+        .bind(note)
+        .bind(now)
+        .bind(now);
+    tx.exec(sql).await?;
     Ok(())
 }
 

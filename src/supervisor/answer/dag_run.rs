@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::super::value::{Fields, Message};
-use super::failure::error;
+use super::failure::{Failure, error};
 use super::{Answerer, Asker, Response, SecretsBackend, wire};
 use crate::store::execution::dag_runs::{self, Paused, RunFilter};
 use crate::store::execution::trigger_run::{self, TriggerOutcome, TriggerRun};
@@ -79,7 +79,8 @@ impl<B: SecretsBackend> Answerer<B> {
             note: fields.text_opt("note")?.map(str::to_owned),
             by: self.ti()?,
         };
-        let outcome = trigger_run::trigger(&self.db, &request).await?;
+        let runs = self.options.runs.as_ref().ok_or(Failure::Unhandled)?;
+        let outcome = trigger_run::trigger(&self.db, &request, runs, &self.options.dags).await?;
         match outcome {
             TriggerOutcome::Created => {}
             TriggerOutcome::Exists if fields.bool_opt("reset_dag_run")? == Some(true) => {

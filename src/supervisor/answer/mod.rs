@@ -160,15 +160,10 @@ impl<B: SecretsBackend> Answerer<B> {
             "TaskState" | "SucceedTask" | "RetryTask" | "DeferTask" | "AwaitInputTask" | "RescheduleTask" => {
                 return self.end(fields, body).await;
             }
-            "SkipDownstreamTasks" => self.skip_downstream(fields).await?,
-            "SetRenderedFields" => self.set_rendered_fields(fields).await?,
-            "SetRenderedMapIndex" => self.set_rendered_map_index(fields).await?,
             "GetXCom" => self.get_xcom(fields).await?,
             "GetXComCount" => self.get_xcom_count(fields).await?,
             "GetXComSequenceItem" => self.get_xcom_item(fields).await?,
             "GetXComSequenceSlice" => self.get_xcom_slice(fields).await?,
-            "SetXCom" => self.set_xcom(fields).await?,
-            "DeleteXCom" => self.delete_xcom(fields).await?,
             "GetConnection" => self.get_connection(fields).await?,
             "GetVariable" => self.get_variable(fields).await?,
             "GetVariableKeys" => self.get_variable_keys(fields).await?,
@@ -191,6 +186,11 @@ impl<B: SecretsBackend> Answerer<B> {
     async fn dispatch_task(&mut self, kind: &str, fields: &Fields<'_>) -> Response {
         self.ti()?;
         match kind {
+            "SkipDownstreamTasks" => self.skip_downstream(fields).await,
+            "SetRenderedFields" => self.set_rendered_fields(fields).await,
+            "SetRenderedMapIndex" => self.set_rendered_map_index(fields).await,
+            "SetXCom" => self.set_xcom(fields).await,
+            "DeleteXCom" => self.delete_xcom(fields).await,
             "TriggerDagRun" => self.trigger_dag_run(fields).await,
             "GetDagRun" => self.get_dag_run(fields).await,
             "GetDagRunState" => self.get_dag_run_state(fields).await,

@@ -1,7 +1,10 @@
 //! Options of the answers, from Airflow's configuration.
 
 use crate::config::{Config, keys};
+use crate::store::create_run::RunOptions;
+use crate::store::dag_bag::DagBag;
 use crate::store::execution::{self, MultiTeam, OnSuccess};
+use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::secrets::{Cipher, CipherError, Environment, Sources};
 use crate::supervisor::masker::{ByName, Masker};
 
@@ -14,6 +17,10 @@ pub struct Options {
     pub secrets: Sources,
     /// The masker that every process starts with.
     pub masker: Masker,
+    /// Rules for runs that tasks trigger; without them, none can be triggered.
+    pub runs: Option<RunOptions>,
+    /// Serialised Dags, for triggered runs.
+    pub dags: DagBag,
 }
 
 /// Why the configuration does not give options.
@@ -22,6 +29,9 @@ pub enum OptionsError {
     /// The encryption keys.
     #[error(transparent)]
     Cipher(#[from] CipherError),
+    /// `[scheduler] allowed_run_id_pattern`.
+    #[error("[scheduler] allowed_run_id_pattern is not a regular expression: {0}")]
+    RunIds(#[from] regex::Error),
 }
 
 impl Options {
@@ -29,7 +39,12 @@ impl Options {
     ///
     /// # Errors
     /// As [`OptionsError`].
-    pub fn from_config(config: &Config) -> Result<Self, OptionsError> {
+    pub fn from_config(config: &Config, unixname: &str) -> Result<Self, OptionsError> {
+        let double_dot = match config.get(&keys::core::ALLOW_DOUBLE_DOT_IN_IDS) {
+            true => DoubleDot::Allowed,
+            false => DoubleDot::Refused,
+        };
+        let run_ids = RunIdRules::new(&config.get(&keys::scheduler::ALLOWED_RUN_ID_PATTERN), double_dot)?;
         Ok(Self {
             execution: execution_options(config),
             secrets: Sources {
@@ -37,6 +52,8 @@ impl Options {
                 cipher: Cipher::new(&config.get(&keys::core::FERNET_KEY))?,
             },
             masker: masker(config),
+            runs: Some(RunOptions { run_ids, unixname: unixname.to_owned() }),
+            dags: DagBag::default(),
         })
     }
 }

@@ -60,7 +60,9 @@ async fn queue_one(
     let mapper = assets.mapper(&asset.name, &asset.uri);
     let keys = match mapper.to_downstream(event.key) {
         Ok(keys) => keys.into_keys(),
-        Err(error) => return log(tx, ti, "failed to map partition_key", unmapped(event, dag_id, &error)).await,
+        Err(error) => {
+            return log(tx, ti, "failed to map partition_key", unmapped(event, dag_id, &error)).await;
+        }
     };
     let (cap, source) = cap(mapper, options);
     if i64::try_from(keys.len()).unwrap_or(i64::MAX) > cap {
@@ -154,7 +156,13 @@ async fn set_date(tx: &Tx, id: i64, date: Option<DateTime<Utc>>) -> Result<(), S
     Ok(())
 }
 
-async fn record(tx: &Tx, event: &Event<'_>, dag_id: &DagId, key: &str, partition: i64) -> Result<(), StoreError> {
+async fn record(
+    tx: &Tx,
+    event: &Event<'_>,
+    dag_id: &DagId,
+    key: &str,
+    partition: i64,
+) -> Result<(), StoreError> {
     let sql = tx
         .sql(
             "INSERT INTO partitioned_asset_key_log (asset_id, asset_event_id, asset_partition_dag_run_id, \
