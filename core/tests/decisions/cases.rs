@@ -261,7 +261,7 @@ impl Maker {
         json!({
             "task": task, "map_index": map_index, "state": state, "try_number": 1 + dice.below(4),
             "ended_ago": ended.then(|| dice.below(400)),
-            "reschedule_in": reschedules.then(|| dice.below(200) as i64 * 10 - 995),
+            "reschedule_in": reschedules.then(|| dice.below(200) as i64 * 50 - 4985),
         })
     }
 

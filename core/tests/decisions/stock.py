@@ -61,6 +61,9 @@ ORDER = [
 ]
 BaseTIDep.__hash__ = lambda self: ORDER.index(type(self).__name__)
 
+messages = []
+DagRun.notify_dagrun_state_changed = lambda self, msg: messages.append(msg)
+
 UTC = datetime.timezone.utc
 DATE = datetime.datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -248,6 +251,7 @@ def answer(session, case):
         if ti.state == "up_for_retry":
             ti.task = dag.get_task(ti.task_id)
             retries.append([ti.task_id, ti.map_index, ti.next_retry_datetime().isoformat()])
+    messages.clear()
     for _ in range(60):
         before = states(session, run)
         ready, _ = run.update_state(session=session, execute_callbacks=False)
@@ -259,7 +263,7 @@ def answer(session, case):
     return {
         "dag": serialized,
         "states": states(session, run),
-        "run": str(run.state.value if hasattr(run.state, "value") else run.state),
+        "run": messages[-1] if messages else "running",
         "retries": retries,
         "now": now.isoformat(),
     }
