@@ -10,7 +10,7 @@ use super::error::StoreError;
 /// Columns that both tables have under the same name and that are copied as they are.
 const SAME: &str = "task_id, dag_id, run_id, map_index, try_number, start_date, end_date, duration, max_tries, hostname, \
      unixname, pool, pool_slots, queue, priority_weight, operator, custom_operator_name, queued_dttm, scheduled_dttm, \
-     queued_by_job_id, pid, executor, executor_config, updated_at, context_carrier, span_status, external_executor_id, \
+     queued_by_job_id, pid, executor, executor_config, span_status, external_executor_id, \
      trigger_id, next_method, dag_version_id, retry_delay_override, retry_reason";
 
 /// States in which a try is over; in any other one its history says `failed`.
@@ -70,12 +70,14 @@ pub async fn record(tx: &Tx, ids: &[Uuid], now: DateTime<Utc>) -> Result<(), Sto
     let sql = tx
         .sql(&format!(
             "INSERT INTO task_instance_history (task_instance_id, state, rendered_map_index, task_display_name, \
-             next_kwargs, trigger_timeout, {SAME}) \
+             next_kwargs, context_carrier, trigger_timeout, updated_at, {SAME}) \
              SELECT id, CASE WHEN state IN {FINISHED} THEN state ELSE 'failed' END, \
              COALESCE(rendered_map_index, CASE WHEN map_index >= 0 THEN {index} END), \
-             COALESCE(NULLIF(task_display_name, ''), task_id), COALESCE(next_kwargs, {json_null}), {naive}, {SAME} \
+             COALESCE(NULLIF(task_display_name, ''), task_id), COALESCE(next_kwargs, {json_null}), \
+             COALESCE(context_carrier, {json_null}), {naive}, COALESCE(updated_at, ?), {SAME} \
              FROM task_instance WHERE id IN (?) AND {NOT_RECORDED}"
         ))
+        .bind(now)
         .bind_list(ids.iter().copied());
     tx.exec(sql).await?;
     let sql = tx

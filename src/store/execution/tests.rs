@@ -84,6 +84,7 @@ fn a_retry_moves_the_try_to_the_history_and_gives_the_row_a_new_id() {
         assert_eq!(past.state::<TaskState>("state").unwrap(), TaskState::Failed);
         assert_eq!(past.float_opt("duration").unwrap(), Some(5.25));
         assert_eq!(past.text("task_display_name").unwrap(), "t");
+        assert!(past.time_opt("updated_at").unwrap().is_some());
         let gone = heartbeat(db, id, "host", 100).await.unwrap();
         assert_eq!(gone, HeartbeatReply::NotFound { archived: true });
         let refused = rtif::put_rendered_fields(db, id, &Default::default(), &Options::default()).await;
