@@ -9,6 +9,7 @@ pub mod dag_processor;
 pub mod executor;
 pub mod python;
 pub mod runtime;
+pub mod scheduler;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;

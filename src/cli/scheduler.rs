@@ -1,10 +1,15 @@
 //! `slipstream scheduler`.
 
 use clap::Args;
+use tokio::task::JoinSet;
 
 use crate::api::health::HealthServer;
 use crate::api::logs::LogServer;
-use crate::config::keys;
+use crate::config::{Config, keys};
+use crate::executor::local::{LocalExecutor, LocalOptions};
+use crate::executor::names as executors;
+use crate::executor::place::Place;
+use crate::scheduler::{Links, Scheduler};
 
 use super::exit::Failure;
 use super::options::{self, Process};
@@ -37,34 +42,41 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
 
 async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let Started { config, db, hostname, shutdown } = started;
-    let _limits = (
-        options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS)),
-        options.only_idle || config.get(&keys::scheduler::ONLY_IDLE),
-    );
+    let num_runs = options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS));
+    let names = executors::local_names(&config.get(&keys::core::EXECUTOR)).map_err(Failure::usage)?;
     let health = HealthServer::bind(&config, &db, &hostname).await?;
     let logs = if options.skip_serve_logs { None } else { LogServer::bind(&config).await? };
-    let servers = async {
-        tokio::join!(
-            async {
-                if let Some(server) = health {
-                    log_end(server.run(shutdown.clone()).await)
-                }
-            },
-            async {
-                if let Some(server) = logs {
-                    log_end(server.run(shutdown.clone()).await)
-                }
-            },
-        );
-    };
-    let ((), done) =
-        tokio::join!(servers, async { Err(Failure::failed("the scheduler is not part of this build")) });
-    done
+    let mut servers = JoinSet::new();
+    if let Some(server) = health {
+        servers.spawn_local(log_end(server.run(shutdown.clone())));
+    }
+    if let Some(server) = logs {
+        servers.spawn_local(log_end(server.run(shutdown.clone())));
+    }
+    let (executor, events) = LocalExecutor::start(LocalOptions {
+        place: Place::of(&config),
+        parallelism: Options::parallelism(&config),
+        worker: vec![std::env::current_exe()?, "worker".into()],
+    });
+    let links = Links { executor, names, events, service: None };
+    let scheduler =
+        Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
+    scheduler.run(shutdown).await.map_err(Failure::failed)
+}
+
+impl Options {
+    /// `[core] parallelism`, where 0 is "as many as there are".
+    fn parallelism(config: &Config) -> usize {
+        match usize::try_from(config.get(&keys::core::PARALLELISM)) {
+            Ok(0) | Err(_) => usize::MAX / 2,
+            Ok(most) => most,
+        }
+    }
 }
 
 /// A server that stops by itself must not stop the scheduler.
-fn log_end(end: Result<(), crate::api::ApiError>) {
-    if let Err(error) = end {
+async fn log_end(server: impl Future<Output = Result<(), crate::api::ApiError>>) {
+    if let Err(error) = server.await {
         tracing::error!(%error, "A server ended; the scheduler goes on without it");
     }
 }

@@ -11,7 +11,9 @@ use super::workload::Workload;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// It was run to the end.
+    /// The task reported its own end, which is in the database: there is nothing left to do.
+    Settled,
+    /// It was run to the end without a word from the task: its process was killed or crashed.
     Success,
     /// It could not be run: no process, no log file, refused by the database.
     Failed,

@@ -3,7 +3,7 @@
 //! Takes the place of `airflow/executors/local_executor.py`. Differences: a task goes on when the scheduler ends, and a
 //! worker that was killed is replaced and its tasks are reported at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -131,6 +131,15 @@ impl LocalExecutor {
     /// As [`LocalExecutor::has_task`], by the key.
     pub fn has(&self, key: &WorkloadKey) -> bool {
         self.held.lock().work.contains_key(key)
+    }
+
+    /// The task instances of which a try is in the executor's hands.
+    pub fn held_tasks(&self) -> HashSet<Uuid> {
+        let id = |key: &WorkloadKey| match key {
+            WorkloadKey::Task { ti_id, .. } => Some(*ti_id),
+            WorkloadKey::Callback { .. } => None,
+        };
+        self.held.lock().work.keys().filter_map(id).collect()
     }
 
     /// Takes the work out of the queue, or ends its process; `TaskEnded` follows in either case (`revoke_task`).

@@ -6,6 +6,7 @@
 pub mod event;
 pub mod local;
 pub mod log_path;
+pub mod names;
 pub mod place;
 pub mod wire;
 pub mod workload;

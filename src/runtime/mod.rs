@@ -2,6 +2,8 @@
 
 mod hostname;
 mod shutdown;
+mod user;
 
 pub use hostname::hostname;
 pub use shutdown::{Asker, Shutdown};
+pub use user::unix_user;

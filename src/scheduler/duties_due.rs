@@ -55,7 +55,7 @@ impl Scheduler {
             Duty::HeartbeatTimeouts => self.heartbeat_timeouts(now).await?,
             Duty::PausedDags => {
                 let runs = duties::paused_dags::run_once(&self.db).await?;
-                self.examine_paused(runs.into_iter().collect(), now).await?;
+                self.examine_paused(&runs.into_iter().collect(), now).await?;
             }
             Duty::StuckInQueued => self.stuck_in_queued(now).await?,
             Duty::AssetOrphanage => {
@@ -65,7 +65,8 @@ impl Scheduler {
                 duties::unreferenced_triggers::run_once(&self.db).await?;
             }
             Duty::ConnectionTests => {
-                duties::connection_tests::run_once(&self.db, self.duty_options.connection_test_timeout, now).await?;
+                duties::connection_tests::run_once(&self.db, self.duty_options.connection_test_timeout, now)
+                    .await?;
                 duties::connection_tests::refuse_pending(&self.db, "LocalExecutor", now).await?;
             }
         }
@@ -94,9 +95,12 @@ impl Scheduler {
     }
 
     async fn stuck_in_queued(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let options = StuckOptions { timeout: self.options.queued_timeout, retries: self.options.stuck_retries };
+        let options =
+            StuckOptions { timeout: self.options.queued_timeout, retries: self.options.stuck_retries };
         // The local executor cannot take a task back, as Airflow's; what it holds waits for a slot.
-        let counts = duties::stuck_in_queued::run_once(&self.db, &self.bag, self.job.0, options, |_| false, now).await?;
+        let counts =
+            duties::stuck_in_queued::run_once(&self.db, &self.bag, self.job.0, options, |_| false, now)
+                .await?;
         self.agenda.enqueue |= !counts.rescheduled.is_empty();
         Ok(())
     }
@@ -107,17 +111,15 @@ impl Scheduler {
         }
         for (pool, slots) in duties::metrics::pools(&self.db).await? {
             let tags = [("pool_name", pool.as_str())];
-            for (name, value) in [
-                ("pool.open_slots", slots.open),
-                ("pool.queued_slots", slots.queued),
-                ("pool.running_slots", slots.running),
-                ("pool.deferred_slots", slots.deferred),
-                ("pool.scheduled_slots", slots.scheduled),
-            ] {
-                metrics::gauge(name, value as f64, &tags);
+            if let Some(open) = slots.open {
+                metrics::gauge("pool.open_slots", open, &tags);
             }
+            metrics::gauge("pool.queued_slots", slots.queued, &tags);
+            metrics::gauge("pool.running_slots", slots.running, &tags);
+            metrics::gauge("pool.deferred_slots", slots.deferred, &tags);
+            metrics::gauge("pool.scheduled_slots", slots.scheduled, &tags);
         }
-        metrics::gauge("scheduler.dagruns.running", duties::metrics::running_runs(&self.db).await? as f64, &[]);
+        metrics::gauge("scheduler.dagruns.running", duties::metrics::running_runs(&self.db).await?, &[]);
         Ok(())
     }
 }

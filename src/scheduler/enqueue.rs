@@ -1,6 +1,9 @@
 //! From queued rows to work for an executor.
 
-use crate::executor::{BundleInfo, ExecuteTask, LogTemplate, Workload, WorkloadTi};
+use crate::executor::{
+    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, LogTemplate, Workload, WorkloadTi,
+};
+use crate::store::callbacks::ExecutorCallback;
 use crate::store::critical_section::QueuedTi;
 use crate::store::encoding;
 
@@ -28,5 +31,20 @@ pub(super) fn workload(ti: QueuedTi, logs: &LogTemplate) -> Workload {
         log_path: Some(logs.render(&inner)),
         ti: inner,
         sentry_integration: String::new(),
+    })
+}
+
+/// The workload of a callback that waits for an executor (`ExecuteCallback.make` in Airflow).
+pub(super) fn callback_workload(callback: ExecutorCallback) -> Workload {
+    let path = format!("executor_callbacks/{}/{}/{}", callback.dag_id, callback.run_id, callback.id);
+    Workload::ExecuteCallback(ExecuteCallback {
+        token: String::new(),
+        dag_rel_path: callback.relative_fileloc.unwrap_or_default(),
+        bundle_info: BundleInfo {
+            name: callback.bundle_name.unwrap_or_default(),
+            version: callback.bundle_version,
+        },
+        log_path: Some(path),
+        callback: CallbackDto { id: callback.id, fetch_method: callback.fetch_method, data: callback.data },
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::run::{self, Facts, FailureReason, Outcome, TiRef};
+use slipstream_core::run::{self, Decision, Examination, Facts, FailureReason, Outcome, TiRef};
 use slipstream_core::state::{RunState, RunType};
 use uuid::Uuid;
 
@@ -16,8 +16,9 @@ use super::tick::Scheduler;
 use crate::store::apply::{self, Applied, Target};
 use crate::store::callbacks::{self, CallbackRequest};
 use crate::store::dag_bag::{CachedDag, DagBag};
+use crate::store::fernet::FernetKeys;
 use crate::store::runs::active;
-use crate::store::snapshot::{self, RunSnapshot};
+use crate::store::snapshot::{self, Pausing, RunSnapshot};
 use crate::store::{Db, StoreError, Tx, deadlines, integrity, retry};
 use crate::telemetry::metrics;
 
@@ -52,7 +53,9 @@ struct Pass<'a> {
     bag: &'a DagBag,
     job: i64,
     options: run::Options,
-    encrypt: &'a crate::store::secrets::Fernets,
+    encrypt: &'a FernetKeys,
+    unixname: &'a str,
+    pausing: Pausing,
     now: DateTime<Utc>,
 }
 
@@ -60,15 +63,36 @@ impl Scheduler {
     /// Examines the next portion of the runs on the agenda.
     pub(super) async fn examine_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (ids, keys) = self.agenda.take(self.options.runs_per_pass);
+        self.examine(&ids, &keys, Pausing::Unpaused, now).await
+    }
+
+    /// Ends runs of paused Dags whose last task has ended; starts nothing new in them.
+    pub(super) async fn examine_paused(
+        &mut self,
+        runs: &BTreeSet<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.examine(runs, &BTreeSet::new(), Pausing::Paused, now).await
+    }
+
+    async fn examine(
+        &mut self,
+        ids: &BTreeSet<i64>,
+        keys: &BTreeSet<(DagId, RunId)>,
+        pausing: Pausing,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let pass = Pass {
             db: &self.db,
             bag: &self.bag,
             job: self.job.0,
             options: self.options.decisions,
             encrypt: &self.fernet,
+            unixname: &self.unixname,
+            pausing,
             now,
         };
-        let looked = match retry("examine dag runs", || pass.run(&ids, &keys)).await {
+        let looked = match retry("examine dag runs", || pass.run(ids, keys)).await {
             Ok(looked) => looked,
             Err(error) => {
                 // What was taken off the agenda must come back; the deep poll finds it.
@@ -92,7 +116,7 @@ impl Scheduler {
             Next::Ended { state, message } => {
                 tracing::info!(dag_id = %look.dag_id, run_id = %look.run_id, "Marking run {state}: {message}");
                 self.agenda.start_runs = true;
-                self.clocks_poll_now();
+                self.poll_soon();
                 self.announce(look.dag_id, look.run_id, state, message);
             }
         }
@@ -100,9 +124,13 @@ impl Scheduler {
 }
 
 impl Pass<'_> {
-    async fn run(&self, ids: &BTreeSet<i64>, keys: &BTreeSet<(DagId, RunId)>) -> Result<Vec<Looked>, StoreError> {
+    async fn run(
+        &self,
+        ids: &BTreeSet<i64>,
+        keys: &BTreeSet<(DagId, RunId)>,
+    ) -> Result<Vec<Looked>, StoreError> {
         let tx = self.db.begin().await?;
-        let mut runs = snapshot::load_runs(&tx, ids, keys, self.now).await?;
+        let mut runs = snapshot::load_runs(&tx, ids, keys, self.pausing, self.now).await?;
         if runs.is_empty() {
             tx.rollback().await?;
             return Ok(Vec::new());
@@ -148,13 +176,18 @@ impl Pass<'_> {
             {
                 continue;
             }
-            integrity::verify(tx, run, dag, self.now).await?;
+            integrity::verify(tx, run, dag, self.unixname, self.now).await?;
             snapshot::load_task_instances(tx, std::slice::from_mut(run)).await?;
         }
         Ok(())
     }
 
-    async fn look(&self, tx: &Tx, run: &RunSnapshot, dag: Option<&Arc<CachedDag>>) -> Result<Looked, StoreError> {
+    async fn look(
+        &self,
+        tx: &Tx,
+        run: &RunSnapshot,
+        dag: Option<&Arc<CachedDag>>,
+    ) -> Result<Looked, StoreError> {
         let facts = &run.facts;
         let looked = |applied: Applied, next| Looked {
             run: run.id,
@@ -174,13 +207,27 @@ impl Pass<'_> {
         }
         let needs = run::needs(&dag.dag, facts, &run.tis);
         let loaded = snapshot::load_needs(tx, facts, &needs).await?;
-        let judged = run::examine(
+        let mut judged = run::examine(
             &Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options: self.options },
             self.now,
         );
-        let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, now: self.now };
+        if self.pausing == Pausing::Paused {
+            start_nothing(&mut judged);
+        }
+        let target = Target {
+            tx,
+            run,
+            dag: &dag.dag,
+            version_id: dag.version_id,
+            unixname: self.unixname,
+            now: self.now,
+        };
         let applied = apply::apply(&target, &judged.decisions, self.encrypt).await?;
-        let next = if applied.missed > 0 { Next::Again } else { self.conclude(tx, run, dag, judged.outcome).await? };
+        let next = if applied.missed > 0 {
+            Next::Again
+        } else {
+            self.conclude(tx, run, dag, judged.outcome).await?
+        };
         Ok(looked(applied, next))
     }
 
@@ -194,7 +241,9 @@ impl Pass<'_> {
     ) -> Result<Next, StoreError> {
         let (state, message, last_ti, wanted) = match outcome {
             Outcome::StillRunning { next_look } => return Ok(Next::Later(next_look)),
-            Outcome::Success { last_ti } => (RunState::Success, "success", last_ti, dag.dag.callbacks.on_success),
+            Outcome::Success { last_ti } => {
+                (RunState::Success, "success", last_ti, dag.dag.callbacks.on_success)
+            }
             Outcome::Failed { reason, last_ti } => {
                 // A timeout always asks for the callback, as Airflow does.
                 let wanted = dag.dag.callbacks.on_failure || reason == FailureReason::TimedOut;
@@ -253,7 +302,22 @@ impl Pass<'_> {
     fn measure(&self, run: &RunSnapshot, state: RunState) {
         let tags = [("dag_id", run.facts.dag_id.as_str()), ("run_type", run.facts.run_type.as_str())];
         let took = self.now - run.facts.start_date.unwrap_or(self.now);
-        let name = if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
+        let name =
+            if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
         metrics::timing(name, took.max(TimeDelta::zero()).to_std().unwrap_or_default(), &tags);
+    }
+}
+
+/// Keeps of a judgement what does not start anything. A run in which something could start goes on.
+fn start_nothing(judged: &mut Examination) {
+    let starts = |decision: &Decision| {
+        matches!(
+            decision,
+            Decision::Schedule { .. } | Decision::SucceedEmpty { .. } | Decision::DeferFromTrigger { .. }
+        )
+    };
+    if let Some(first) = judged.decisions.iter().position(starts) {
+        judged.decisions.truncate(first);
+        judged.outcome = Outcome::StillRunning { next_look: None };
     }
 }

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::tick::Scheduler;
 use crate::executor::Report;
-use crate::store::audit_log::{self, LogEntry};
+use crate::store::audit_log;
 use crate::store::callbacks::{self, CallbackRequest, EmailKind};
 use crate::store::dag_bag::{CachedDag, Dags};
 use crate::store::ended_tis::{self, EndedTi};
-use crate::store::failure::{self, FailedTask};
-use crate::store::{Conn, StoreError, Tx, retry};
+use crate::store::failure::{self, FailedTask, log_entry};
+use crate::store::{StoreError, Tx, retry};
 use crate::telemetry::metrics;
 
 /// News about work that an executor was given.
@@ -59,8 +59,12 @@ struct Mismatch<'a> {
 
 impl Scheduler {
     /// Brings the database in line with what the executor reports.
-    pub(super) async fn process_ended(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.process_callbacks(ended, now).await?;
+    pub(super) async fn process_ended(
+        &mut self,
+        ended: &[Ended],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.process_callbacks(ended).await?;
         let mut tries: HashMap<Uuid, (Report, Option<&str>)> = HashMap::new();
         for event in ended {
             if let Ended::Task { ti_id, report, info, .. } = event
@@ -72,7 +76,7 @@ impl Scheduler {
         if tries.is_empty() {
             return Ok(());
         }
-        let held: HashSet<Uuid> = tries.keys().copied().filter(|id| self.executor.has_task(*id)).collect();
+        let held = self.executor.held_tasks();
         let this: &Self = self;
         let runs = retry("executor events", || this.mend(&tries, &held, now)).await?;
         for (dag_id, run_id) in runs {
@@ -112,7 +116,8 @@ impl Scheduler {
             ti.state,
             Some(TaskState::Scheduled | TaskState::Queued | TaskState::Running | TaskState::Restarting)
         );
-        let resumed = ti.state == Some(TaskState::Scheduled) && report == Report::Success && ti.has_next_method;
+        let resumed =
+            ti.state == Some(TaskState::Scheduled) && report == Report::Success && ti.has_next_method;
         active && ti.queued_by_job_id == Some(self.job.0) && !held.contains(&ti.id) && !resumed
     }
 
@@ -127,8 +132,10 @@ impl Scheduler {
         let (dag_id, task_id) = (ti.key.dag_id.as_str(), ti.key.task_id.as_str());
         metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
         tracing::warn!(dag_id, task_id, run_id = %ti.key.run_id, map_index = ti.key.map_index.0, "{message}");
-        audit_log::write(tx, now, &[LogEntry::about("state mismatch", &ti.key, Some(message.clone()))]).await?;
-        let Some((dag, task)) = dags.get(&ti.key.dag_id).and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?))) else {
+        audit_log::write(tx, now, &[log_entry(&ti.key, "state mismatch", Some(message.clone()))]).await?;
+        let Some((dag, task)) =
+            dags.get(&ti.key.dag_id).and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?)))
+        else {
             return ended_tis::set_state(tx, ti.id, executor_state(report), now).await;
         };
         let may_retry = failure::may_retry(
@@ -154,7 +161,7 @@ impl Scheduler {
         Ok(())
     }
 
-    async fn process_callbacks(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn process_callbacks(&self, ended: &[Ended]) -> Result<(), StoreError> {
         for event in ended {
             let (id, state, output) = match event {
                 Ended::Task { .. } => continue,
@@ -167,14 +174,14 @@ impl Scheduler {
             tracing::info!(callback = %id, "the callback is now in state {state}");
             callbacks::set_outcome(&self.db, id, state, output).await?;
         }
-        let _ = now;
         Ok(())
     }
 }
 
 /// What the Dag says about a task that failed.
 pub(super) fn failed_task(dag: &CachedDag, task: &slipstream_core::dag::Task) -> FailedTask {
-    let teardowns = || dag.dag.tasks.iter().filter(|t| t.traits.is_teardown).map(|t| t.task_id.clone()).collect();
+    let teardowns =
+        || dag.dag.tasks.iter().filter(|t| t.traits.is_teardown).map(|t| t.task_id.clone()).collect();
     FailedTask {
         owner: Some(task.owner.to_string()),
         retries: Some(i64::from(task.retry.retries)),
@@ -192,7 +199,8 @@ fn executor_state(report: Report) -> TaskState {
 /// Airflow's own words, which people search for.
 fn mismatch_message(ti: &EndedTi, report: Report, info: Option<&str>, parallelism: i64) -> String {
     let state = ti.state.map_or("None", TaskState::as_str);
-    let index = if ti.key.map_index.is_mapped() { format!("map_index={} ", ti.key.map_index) } else { String::new() };
+    let index =
+        if ti.key.map_index.is_mapped() { format!("map_index={} ", ti.key.map_index) } else { String::new() };
     let mut text = format!(
         "Executor LocalExecutor(parallelism={parallelism}) reported that the task instance <TaskInstance: {}.{} {} {index}[{state}]> \
          finished with state {}, but the task instance's state attribute is {state}. Learn more: \

@@ -5,15 +5,18 @@
 
 mod agenda;
 pub mod create_runs;
+mod custom_timetables;
 pub mod duties;
 mod duties_due;
 mod enqueue;
 mod examine;
 mod executor_events;
+mod listeners;
 pub mod options;
 pub mod start_runs;
+mod steps;
 mod tick;
 pub mod timers;
 
 pub use options::{DutyIntervals, Options};
-pub use tick::{Scheduler, SchedulerError};
+pub use tick::{Links, Scheduler, SchedulerError};

@@ -71,7 +71,9 @@ impl Options {
             queued_timeout: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT),
             stuck_retries: number(&keys::scheduler::NUM_STUCK_IN_QUEUED_RETRIES),
             log_template: config.get(&keys::logging::LOG_FILENAME_TEMPLATE),
-            decisions: slipstream_core::run::Options { max_retry_delay: max_retry_delay.unwrap_or(TimeDelta::MAX) },
+            decisions: slipstream_core::run::Options {
+                max_retry_delay: max_retry_delay.unwrap_or(TimeDelta::MAX),
+            },
         }
     }
 }
@@ -107,7 +109,9 @@ impl DutyIntervals {
             trigger_timeouts: duration(&keys::scheduler::TRIGGER_TIMEOUT_CHECK_INTERVAL),
             backfills: Duration::from_secs(30),
             pool_metrics: duration(&keys::scheduler::POOL_METRICS_INTERVAL),
-            heartbeat_timeouts: duration(&keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL),
+            heartbeat_timeouts: duration(
+                &keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL,
+            ),
             paused_dags: Duration::from_secs(60),
             stuck_in_queued: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT_CHECK_INTERVAL),
             cleanup: duration(&keys::scheduler::PARSING_CLEANUP_INTERVAL),

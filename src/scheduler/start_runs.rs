@@ -90,8 +90,7 @@ fn limit(run: &QueuedRun) -> Option<i64> {
 }
 
 fn start(run: &QueuedRun, dags: &Dags, now: DateTime<Utc>) -> StartedRun {
-    let periodic =
-        dags.get(&run.dag_id).is_some_and(|dag| dag.timetable.is_periodic().unwrap_or(true));
+    let periodic = dags.get(&run.dag_id).is_some_and(|dag| dag.timetable.is_periodic().unwrap_or(true));
     let timed = periodic && run.run_type != RunType::Manual && !run.by_asset && run.clear_number < 1;
     StartedRun {
         id: run.id,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::RunState;
 
-use super::create_runs::{self, CreateOptions, More};
+use super::create_runs::{self, More};
 use super::duties::missed_deadlines;
 use super::enqueue::callback_workload;
 use super::start_runs;
@@ -16,7 +16,7 @@ impl Scheduler {
     /// Makes the runs that are due; comes again at once while there are more.
     pub(super) async fn create_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.create_runs = false;
-        self.take_answers();
+        self.custom.collect(&mut self.answers);
         let made = create_runs::run_once(&self.db, &self.bag, &self.create, &self.answers, now).await?;
         for created in &made.created {
             self.answers.remove(&created.run.dag_id);
@@ -24,8 +24,12 @@ impl Scheduler {
         }
         self.agenda.start_runs |= !made.created.is_empty();
         self.agenda.create_runs |= made.more == More::Yes;
-        self.ask(made.questions);
-        self.poll_soon();
+        // What is due and cannot be made must not keep the loop awake.
+        self.clocks.next_due = None;
+        if !made.created.is_empty() {
+            self.poll_soon();
+        }
+        self.custom.ask(made.questions);
         Ok(())
     }
 
@@ -75,14 +79,4 @@ impl Scheduler {
             super::listeners::announce(service, &dag_id, &run_id, state, message);
         }
     }
-}
-
-/// What the making of runs has to know.
-pub(super) fn create_options(
-    config: &crate::config::Config,
-    job_id: i64,
-    unixname: &str,
-) -> Result<CreateOptions, crate::store::runs::run_id::RunIdError> {
-    let _ = (config, job_id, unixname);
-    todo!()
 }

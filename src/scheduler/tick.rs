@@ -4,23 +4,30 @@
 //! read what executors report, then the periodic duties. Each step is one short transaction of its own, so that a failure in
 //! one leaves the others done.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::agenda::Agenda;
-use super::enqueue::{Ended, workload};
+use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
+use super::custom_timetables::CustomTimetables;
+use super::duties_due::DutyOptions;
+use super::enqueue::workload;
+use super::executor_events::Ended;
 use super::options::Options;
 use super::timers::{Duty, Timers};
+use crate::config::{Config, keys};
 use crate::executor::local::LocalExecutor;
 use crate::executor::{Attached, ExecutorEvent, LogTemplate, LogTemplateError};
 use crate::python::Service;
 use crate::runtime::Shutdown;
+use crate::store::create_run::RunOptions;
 use crate::store::critical_section::{self, Room};
 use crate::store::dag_bag::DagBag;
+use crate::store::fernet::{FernetKeyError, FernetKeys};
 use crate::store::job::{self, JobEnd, JobId};
+use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::watch::{self, Seen};
 use crate::store::{Db, StoreError};
 
@@ -33,6 +40,25 @@ pub enum SchedulerError {
     /// The template of log file names is not understood.
     #[error(transparent)]
     LogTemplate(#[from] LogTemplateError),
+    /// The encryption key cannot be used.
+    #[error(transparent)]
+    FernetKey(#[from] FernetKeyError),
+    /// The pattern of run ids is not a regular expression.
+    #[error("[scheduler] allowed_run_id_pattern is not a regular expression: {0}")]
+    RunIdPattern(String),
+}
+
+/// What a scheduler works with besides the database.
+#[derive(Debug)]
+pub struct Links {
+    /// Where task instances go.
+    pub executor: LocalExecutor,
+    /// The names by which tasks may ask for that executor.
+    pub names: Vec<String>,
+    /// What it reports.
+    pub events: UnboundedReceiver<ExecutorEvent>,
+    /// A Python process for what only Python can decide; none where no plugin needs one.
+    pub service: Option<Service>,
 }
 
 /// A scheduler with its job row.
@@ -42,60 +68,81 @@ pub struct Scheduler {
     pub(super) bag: DagBag,
     pub(super) options: Options,
     pub(super) executor: LocalExecutor,
+    executor_names: Vec<String>,
     pub(super) service: Option<Service>,
     pub(super) job: JobId,
     pub(super) agenda: Agenda,
     pub(super) seen: Seen,
+    pub(super) create: CreateOptions,
+    pub(super) answers: CustomAnswers,
+    pub(super) fernet: FernetKeys,
+    pub(super) duty_options: DutyOptions,
+    pub(super) unixname: String,
     logs: LogTemplate,
     events: UnboundedReceiver<ExecutorEvent>,
-    ended: Vec<Ended>,
+    pub(super) ended: Vec<Ended>,
     timers: Timers,
-    clocks: Clocks,
+    pub(super) clocks: Clocks,
+    pub(super) custom: CustomTimetables,
     versions_at: Option<DateTime<Utc>>,
 }
 
 /// When each look at the database was last taken.
 #[derive(Clone, Copy, Debug)]
-struct Clocks {
+pub(super) struct Clocks {
     poll: DateTime<Utc>,
     deep_poll: DateTime<Utc>,
     reexamine: DateTime<Utc>,
     heartbeat: DateTime<Utc>,
     /// The next time-based run, as the last poll saw it.
-    next_due: Option<DateTime<Utc>>,
+    pub(super) next_due: Option<DateTime<Utc>>,
 }
 
 impl Scheduler {
-    /// Writes the job row and adopts what a predecessor left behind.
+    /// Writes the job row. What a predecessor left behind is adopted as soon as the worker says what it holds.
     ///
     /// # Errors
     /// When the database cannot be written, or an option cannot be used.
     pub async fn start(
         db: Db,
-        options: Options,
-        executor: LocalExecutor,
-        events: UnboundedReceiver<ExecutorEvent>,
-        service: Option<Service>,
+        config: &Config,
+        num_runs: Option<u64>,
+        links: Links,
         hostname: &str,
     ) -> Result<Self, SchedulerError> {
         let now = Utc::now();
+        let Links { executor, names, events, service } = links;
+        let options = Options { num_runs, ..Options::from_config(config) };
         let logs = LogTemplate::parse(&options.log_template)?;
+        let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
+        let unixname = crate::runtime::unix_user();
+        let runs = RunOptions { run_ids: run_id_rules(config)?, unixname: unixname.clone() };
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
+        let batch = config.get(&keys::scheduler::MAX_DAGRUNS_TO_CREATE_PER_LOOP).max(BATCH);
         let past = DateTime::<Utc>::MIN_UTC;
+        let mut timers = Timers::new(options.duties.armed(), now);
+        timers.hasten(Duty::Orphans, now + ATTACH_LIMIT);
         Ok(Self {
             db,
             bag: DagBag::default(),
-            timers: Timers::new(options.duties.armed(), now),
+            timers,
             options,
             executor,
+            executor_names: names,
+            custom: CustomTimetables::new(service.clone()),
             service,
             job,
             agenda: Agenda::default(),
             seen: Seen::default(),
+            create: CreateOptions { runs, job_id: job.0, batch },
+            answers: CustomAnswers::new(),
+            fernet,
+            duty_options: DutyOptions::from_config(config),
+            unixname,
             logs,
             events,
             ended: Vec::new(),
-            clocks: Clocks { poll: past, deep_poll: past, reexamine: past, heartbeat: now, next_due: None },
+            clocks: Clocks { poll: past, deep_poll: past, reexamine: now, heartbeat: now, next_due: None },
             versions_at: None,
         })
     }
@@ -107,7 +154,6 @@ impl Scheduler {
     /// When the job row cannot be closed.
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), SchedulerError> {
         tracing::info!(job_id = self.job.0, "Starting the scheduler");
-        self.duty(Duty::Orphans, Utc::now()).await;
         let mut pause = Duration::from_millis(100);
         let mut loops = 0;
         while !shutdown.is_asked() {
@@ -145,10 +191,19 @@ impl Scheduler {
     }
 
     fn wake_at(&self, now: DateTime<Utc>) -> Duration {
-        let poll = self.clocks.poll + delta(self.options.poll);
-        let due = [self.agenda.next(), self.clocks.next_due.filter(|_| self.options.create_runs), self.timers.next()];
+        let poll = later(self.clocks.poll, self.options.poll);
+        let due = [
+            self.agenda.next(),
+            self.clocks.next_due.filter(|_| self.options.create_runs),
+            self.timers.next(),
+        ];
         let first = due.into_iter().flatten().fold(poll, DateTime::min);
         (first - now).to_std().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1))
+    }
+
+    /// Asks the database again in the next round.
+    pub(super) fn poll_soon(&mut self) {
+        self.clocks.poll = DateTime::<Utc>::MIN_UTC;
     }
 
     /// Takes every event that has arrived.
@@ -171,26 +226,19 @@ impl Scheduler {
                 self.agenda.callbacks = true;
                 self.ended.push(Ended::Callback { id, report, info });
             }
-            ExecutorEvent::Attached(attached) => self.attached(attached),
+            ExecutorEvent::Attached(attached) => self.attached(&attached),
         }
     }
 
     /// A worker that holds work of a predecessor: adopt it now rather than at the next check.
-    fn attached(&mut self, attached: Attached) {
+    fn attached(&mut self, attached: &Attached) {
         tracing::info!(
             running = attached.running.len(),
             queued = attached.queued.len(),
-            lost = attached.lost.len(),
             "attached to the worker"
         );
         self.agenda.enqueue = true;
-        self.adopt_soon(attached);
-    }
-
-    fn adopt_soon(&mut self, attached: Attached) {
-        if !attached.running.is_empty() || !attached.queued.is_empty() || !attached.lost.is_empty() {
-            self.timers.hasten(Duty::Orphans);
-        }
+        self.timers.hasten(Duty::Orphans, Utc::now());
     }
 
     /// One round.
@@ -210,7 +258,7 @@ impl Scheduler {
         }
         if !self.ended.is_empty() {
             let ended = std::mem::take(&mut self.ended);
-            self.process_ended(ended, now).await?;
+            self.process_ended(&ended, now).await?;
         }
         if self.agenda.enqueue {
             self.enqueue(Utc::now()).await?;
@@ -227,7 +275,7 @@ impl Scheduler {
 
     /// Asks the database, when it is time, what others changed.
     async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        if now >= self.clocks.poll + delta(self.options.poll) || self.is_due(now) {
+        if now >= later(self.clocks.poll, self.options.poll) || self.is_due(now) {
             let pending = watch::pending(&self.db, now).await?;
             self.clocks.poll = now;
             self.clocks.next_due = pending.next_due;
@@ -237,11 +285,11 @@ impl Scheduler {
             self.agenda.deadlines |= pending.deadlines;
             self.agenda.create_runs |= pending.asset_events || self.is_due(now);
         }
-        if now >= self.clocks.deep_poll + delta(self.options.deep_poll) {
+        if now >= later(self.clocks.deep_poll, self.options.deep_poll) {
             self.look_at_running_runs().await?;
             self.clocks.deep_poll = now;
         }
-        if now >= self.clocks.reexamine + delta(self.options.reexamine) {
+        if now >= later(self.clocks.reexamine, self.options.reexamine) {
             self.seen = Seen::default();
             self.clocks.reexamine = now;
         }
@@ -269,12 +317,14 @@ impl Scheduler {
     /// Queues ready task instances as far as there is room, and hands them to the executor.
     async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.enqueue = false;
-        let free = self.executor.slots_available();
-        if free <= 0 {
+        let free = i64::try_from(self.executor.slots_available()).unwrap_or(i64::MAX);
+        if free == 0 {
             return Ok(());
         }
-        let most = free.min(self.options.parallelism - self.executor.slots_occupied());
-        let room = Room { executors: BTreeMap::from([(None, free)]), most };
+        let occupied = i64::try_from(self.executor.slots_occupied()).unwrap_or(i64::MAX);
+        let most = free.min(self.options.parallelism.saturating_sub(occupied));
+        let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
+        let room = Room { executors: named.chain([(None, free)]).collect(), most };
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
         if pass.busy {
             crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
@@ -289,7 +339,7 @@ impl Scheduler {
 
     /// `perform_heartbeat`: only when the interval has passed; a failure is counted and never ends the scheduler.
     async fn heartbeat(&mut self, now: DateTime<Utc>) {
-        if now < self.clocks.heartbeat + delta(self.options.heartbeat) {
+        if now < later(self.clocks.heartbeat, self.options.heartbeat) {
             return;
         }
         self.clocks.heartbeat = now;
@@ -302,6 +352,19 @@ impl Scheduler {
     }
 }
 
-fn delta(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+/// How long the worker may take to say what it holds before orphans are looked for without it.
+const ATTACH_LIMIT: TimeDelta = TimeDelta::seconds(15);
+
+fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn run_id_rules(config: &Config) -> Result<RunIdRules, SchedulerError> {
+    let dots = match config.get(&keys::core::ALLOW_DOUBLE_DOT_IN_IDS) {
+        true => DoubleDot::Allowed,
+        false => DoubleDot::Refused,
+    };
+    let pattern = config.get(&keys::scheduler::ALLOWED_RUN_ID_PATTERN);
+    RunIdRules::new(&pattern, dots).map_err(|error| SchedulerError::RunIdPattern(error.to_string()))
 }

@@ -59,7 +59,11 @@ impl Timers {
 
     /// The duty that is due the longest, if any.
     pub fn due(&self, now: DateTime<Utc>) -> Option<Duty> {
-        self.armed.iter().filter(|armed| armed.next <= now).min_by_key(|armed| armed.next).map(|armed| armed.duty)
+        self.armed
+            .iter()
+            .filter(|armed| armed.next <= now)
+            .min_by_key(|armed| armed.next)
+            .map(|armed| armed.duty)
     }
 
     /// Arms a duty again after it has run.

@@ -27,6 +27,8 @@ pub struct LogEntry {
     pub logical_date: Option<DateTime<Utc>>,
     /// `dag.owners`, or the task's owner.
     pub owner: Option<String>,
+    /// The owner's name for people, where it differs.
+    pub owner_display_name: Option<String>,
     /// More: text, or JSON as text.
     pub extra: Option<String>,
 }
@@ -51,7 +53,7 @@ pub async fn write(conn: &impl Conn, now: DateTime<Utc>, entries: &[LogEntry]) -
             entry.logical_date.into(),
             entry.run_id.as_ref().into(),
             entry.owner.as_deref().into(),
-            Param::Text(None),
+            Param::from(entry.owner_display_name.as_deref()),
             entry.extra.as_deref().into(),
             entry.try_number.into(),
         ]

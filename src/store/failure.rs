@@ -145,6 +145,7 @@ pub fn log_entry(key: &TiKey, event: &str, extra: Option<String>) -> LogEntry {
         try_number: Some(key.try_number),
         logical_date: None,
         owner: None,
+        owner_display_name: None,
         extra,
     }
 }

@@ -5,8 +5,9 @@ use slipstream_core::run;
 use uuid::Uuid;
 
 use super::apply::{self, Target};
+use super::create_run::new_task_instance;
 use super::dag_bag::CachedDag;
-use super::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun, insert_task_instances};
+use super::runs::insert_task_instances::{TaskInstanceRun, insert_task_instances};
 use super::snapshot::{self, RunSnapshot};
 use super::{Conn, StoreError, Tx};
 
@@ -48,7 +49,7 @@ pub async fn verify(
         .bind(&facts.dag_id)
         .bind(&facts.run_id);
     tx.exec(sql).await?;
-    let loaded = snapshot::load_needs(tx, facts, &run::integrity_needs(&dag.dag)).await?;
+    let loaded = snapshot::load_needs(tx, facts, &run::integrity_needs(&dag.dag, &run.tis)).await?;
     let changes = run::integrity(&dag.dag, facts, &run.tis, &loaded);
     let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, unixname, now };
     apply::apply_states(&target, &changes.decisions).await?;
@@ -58,7 +59,7 @@ pub async fn verify(
         dag_version_id: dag.version_id,
         context_carrier: run.context_carrier.clone(),
     };
-    let rows = changes.new.into_iter().map(NewTaskInstance::from).collect();
+    let rows = changes.new.into_iter().map(new_task_instance).collect();
     insert_task_instances(tx, &[(of, rows)], unixname, now).await?;
     Ok(())
 }

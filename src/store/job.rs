@@ -73,8 +73,6 @@ pub async fn start(
     hostname: &str,
     now: DateTime<Utc>,
 ) -> Result<JobId, StoreError> {
-    let user = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).ok().flatten();
-    let unixname = user.map_or_else(|| nix::unistd::Uid::effective().to_string(), |user| user.name);
     let sql = db
         .sql(
             "INSERT INTO job (job_type, state, start_date, latest_heartbeat, hostname, unixname) \
@@ -84,7 +82,7 @@ pub async fn start(
         .bind(now)
         .bind(now)
         .bind(hostname)
-        .bind(unixname);
+        .bind(crate::runtime::unix_user());
     match db.one(sql).await? {
         Some(row) => Ok(JobId(row.int("id")?)),
         None => Err(StoreError::NotFound("the job row that was just written".to_owned())),

@@ -4,6 +4,7 @@
 //! never see a driver type. Statements are written by hand because the hot ones are set-based and because Airflow's rows
 //! must keep SQLAlchemy's forms (see [`sql`]).
 
+pub mod apply;
 pub mod assets;
 pub mod audit_log;
 pub mod callbacks;
@@ -21,6 +22,7 @@ pub mod execution;
 pub mod failure;
 pub mod fernet;
 pub mod history;
+pub mod integrity;
 pub mod job;
 pub mod migration;
 pub mod row;

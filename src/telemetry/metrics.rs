@@ -37,6 +37,11 @@ pub fn timing(name: &str, took: Duration, tags: &Tags<'_>) {
     send(name, &format!("{:.6}|ms", took.as_secs_f64() * 1000.0), tags);
 }
 
+/// Whether anything is sent at all; lets callers spare the work for a metric.
+pub fn is_on() -> bool {
+    CLIENT.get().is_some()
+}
+
 static CLIENT: OnceLock<Client> = OnceLock::new();
 
 /// Starts sending, if the configuration wants it. Only the first call of a process counts.

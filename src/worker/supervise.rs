@@ -44,7 +44,10 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// The process is gone without a report of its end: the scheduler looks at the row.
     pub(super) const DONE: Self = Self { report: Report::Success, info: None };
+    /// The task's end is in the database.
+    pub(super) const SETTLED: Self = Self { report: Report::Settled, info: None };
 
     pub(super) fn failed(why: impl ToString) -> Self {
         Self { report: Report::Failed, info: Some(why.to_string()) }
@@ -397,14 +400,18 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
                     ti_id = %self.task.ti.id, error = ?reply.error, "the task's report of its end could not be written"
                 );
             }
+            let written = reply.terminal.is_some();
             self.note_reply(&reply);
-            return Outcome::DONE;
+            return if written { Outcome::SETTLED } else { Outcome::DONE };
         }
-        let Some(state) = final_state(exit, self.terminal, self.should_retry) else { return Outcome::DONE };
+        let Some(state) = final_state(exit, self.terminal, self.should_retry) else {
+            let reported = matches!(self.terminal, Some(Terminal::Reported(_)));
+            return if reported { Outcome::SETTLED } else { Outcome::DONE };
+        };
         let written = self.server.finish(state, self.rendered_map_index.as_deref()).await;
         self.settle();
         match written {
-            Ok(()) => Outcome::DONE,
+            Ok(()) => Outcome::SETTLED,
             Err(error) => Outcome::failed(error),
         }
     }

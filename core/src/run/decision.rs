@@ -104,7 +104,7 @@ pub enum Expansion {
 }
 
 /// What happens to a task instance's dates with its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dates {
     /// As `TaskInstance.set_state`: `start_date` if it is NULL, for a finished state also `end_date` if it is NULL, and
     /// the duration between them.
@@ -114,7 +114,7 @@ pub enum Dates {
 }
 
 /// What happens to a task instance's try number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TryNumber {
     /// A new try.
     Increment,

@@ -8,9 +8,9 @@ mod asset_triggered;
 mod custom;
 mod next_run;
 mod partitioned;
-mod time_based;
 #[cfg(test)]
 mod tests;
+mod time_based;
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -13,11 +13,8 @@ use crate::store::dag_bag::CachedDag;
 pub(super) fn restriction(dag: &Dag) -> Restriction {
     let starts = dag.tasks.iter().filter_map(|task| task.start_date).chain(dag.start_date);
     let ends: Vec<DateTime<Utc>> = dag.tasks.iter().filter_map(|task| task.end_date).collect();
-    let latest = if ends.len() == dag.tasks.len() {
-        ends.into_iter().chain(dag.end_date).max()
-    } else {
-        dag.end_date
-    };
+    let latest =
+        if ends.len() == dag.tasks.len() { ends.into_iter().chain(dag.end_date).max() } else { dag.end_date };
     Restriction { earliest: starts.min(), latest, catchup: Catchup::from(dag.catchup) }
 }
 

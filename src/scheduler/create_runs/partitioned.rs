@@ -86,7 +86,9 @@ fn stale(pending: &[PendingPartition], dags: &Dags) -> Vec<i64> {
             Ok(fingerprint) => {
                 fingerprints.insert(dag_id, fingerprint);
             }
-            Err(error) => tracing::error!(%dag_id, %error, "Failed to compute the rollup fingerprint; skipping"),
+            Err(error) => {
+                tracing::error!(%dag_id, %error, "Failed to compute the rollup fingerprint; skipping")
+            }
         }
     }
     let is_stale = |partition: &&PendingPartition| {
@@ -110,9 +112,7 @@ fn is_complete(partition: &PendingPartition, timetable: &Timetable, lookup: &Loo
     let complete: BTreeSet<AssetKey> = partition
         .received
         .values()
-        .map(|received| {
-            (AssetKey { name: received.name.clone(), uri: received.uri.clone() }, &received.keys)
-        })
+        .map(|received| (AssetKey { name: received.name.clone(), uri: received.uri.clone() }, &received.keys))
         .filter(|(asset, keys)| asset_is_complete(partition, timetable, asset, keys))
         .map(|(asset, _)| asset)
         .collect();

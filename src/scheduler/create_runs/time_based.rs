@@ -133,16 +133,12 @@ impl Step<'_> {
         let key = announced.partition_key.as_deref();
         let run_id = match self.answer(dag).filter(|_| custom) {
             Some(answer) => Ok(answer.run_id.clone()),
-            None => cached.timetable.generate_run_id(
-                RunType::Scheduled,
-                announced.run_after,
-                key,
-                &random_end(),
-            ),
+            None => {
+                cached.timetable.generate_run_id(RunType::Scheduled, announced.run_after, key, &random_end())
+            }
         };
-        let run_id = run_id
-            .inspect_err(|error| tracing::error!(%dag_id, %error, "Failed creating DagRun"))
-            .ok()?;
+        let run_id =
+            run_id.inspect_err(|error| tracing::error!(%dag_id, %error, "Failed creating DagRun")).ok()?;
         Some(Plan::Create(NewRun {
             dag_id: dag_id.clone(),
             run_id: run_id.into(),

@@ -40,15 +40,10 @@ pub async fn run_once(
     Ok(purged)
 }
 
-async fn purge(
-    db: &Db,
-    ti: &Silent,
-    timeout: Duration,
-    now: DateTime<Utc>,
-) -> Result<Sent, StoreError> {
+async fn purge(db: &Db, ti: &Silent, timeout: Duration, now: DateTime<Utc>) -> Result<Sent, StoreError> {
     // Airflow has no task at hand here and judges by `max_tries` alone.
-    let retry = ti.max_tries > 0
-        && may_retry(Some(ti.state), i64::from(ti.key.try_number), ti.max_tries, None);
+    let retry =
+        ti.max_tries > 0 && may_retry(Some(ti.state), i64::from(ti.key.try_number), ti.max_tries, None);
     let kind = if retry { TaskState::UpForRetry } else { TaskState::Failed };
     let tx = db.begin().await?;
     let request = CallbackRequest::Task { ti: ti.id, kind: Some(kind), msg: details(ti) };

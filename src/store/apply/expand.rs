@@ -8,6 +8,7 @@ use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
 use super::Target;
+use crate::store::create_run::new_task_instance as row;
 use crate::store::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun, insert_task_instances};
 use crate::store::{Conn, StoreError, Tx};
 
@@ -28,7 +29,8 @@ pub(super) async fn expand(
         Expansion::Rename { ti, from } => {
             let Some(id) = ti.id else { return Ok(Done { wanted: 1, written: 0 }) };
             made.insert((ti.task_id.clone(), MapIndex(0)), id);
-            let text = "UPDATE task_instance SET map_index = 0, updated_at = ? WHERE id = ? AND map_index = -1";
+            let text =
+                "UPDATE task_instance SET map_index = 0, updated_at = ? WHERE id = ? AND map_index = -1";
             let sql = guard(target.tx.sql(text).bind(target.now).bind(id), *from);
             Ok(Done { wanted: 1, written: target.tx.exec(sql).await? })
         }
@@ -38,7 +40,9 @@ pub(super) async fn expand(
             let sql = guard(target.tx.sql(text).bind(id), *from);
             Ok(Done { wanted: 1, written: target.tx.exec(sql).await? })
         }
-        Expansion::Add { task_id, map_indexes, state } => add(target, task_id, map_indexes, *state, made).await,
+        Expansion::Add { task_id, map_indexes, state } => {
+            add(target, task_id, map_indexes, *state, made).await
+        }
     }
 }
 
@@ -68,10 +72,7 @@ async fn add(
     };
     let rows = map_indexes
         .iter()
-        .map(|index| NewTaskInstance {
-            task_display_name: None,
-            ..NewTaskInstance::from(new_task_instance(task, *index))
-        })
+        .map(|index| NewTaskInstance { task_display_name: None, ..row(new_task_instance(task, *index)) })
         .collect();
     let written = insert_task_instances(tx, &[(of, rows)], target.unixname, target.now).await?;
     let sql = tx
@@ -95,7 +96,10 @@ async fn add(
 
 async fn set_state(tx: &Tx, ids: &[Uuid], state: TaskState) -> Result<(), StoreError> {
     for chunk in ids.chunks(5_000) {
-        let sql = tx.sql("UPDATE task_instance SET state = ? WHERE id IN (?)").bind(state).bind_list(chunk.iter().copied());
+        let sql = tx
+            .sql("UPDATE task_instance SET state = ? WHERE id IN (?)")
+            .bind(state)
+            .bind_list(chunk.iter().copied());
         tx.exec(sql).await?;
     }
     Ok(())
@@ -106,7 +110,9 @@ pub(super) async fn clear_references(target: &Target<'_>, ti: &TiRef, id: Uuid) 
     let (tx, run) = (target.tx, &target.run.facts);
     for table in ["xcom", "rendered_task_instance_fields", "task_map"] {
         let sql = tx
-            .sql(&format!("DELETE FROM {table} WHERE dag_id = ? AND task_id = ? AND run_id = ? AND map_index = ?"))
+            .sql(&format!(
+                "DELETE FROM {table} WHERE dag_id = ? AND task_id = ? AND run_id = ? AND map_index = ?"
+            ))
             .bind(&run.dag_id)
             .bind(&ti.task_id)
             .bind(&run.run_id)

@@ -68,7 +68,8 @@ pub async fn apply(
     decisions: &[Decision],
     encrypt: &impl Encrypt,
 ) -> Result<Applied, StoreError> {
-    let mut writer = Writer { target, applied: Applied::default(), batches: Vec::new(), made: HashMap::new() };
+    let mut writer =
+        Writer { target, applied: Applied::default(), batches: Vec::new(), made: HashMap::new() };
     for decision in decisions {
         writer.take(decision, encrypt).await?;
     }
@@ -111,10 +112,12 @@ impl Writer<'_> {
                 self.flush().await?;
                 let Some(id) = self.id(ti) else { return Ok(()) };
                 let task = self.target.dag.task_by_id(ti.task_id.as_str());
-                let Some((task, start)) = task.and_then(|task| Some((task, task.start_trigger.as_ref()?))) else {
+                let Some((task, start)) = task.and_then(|task| Some((task, task.start_trigger.as_ref()?)))
+                else {
                     return Err(StoreError::Invalid(format!("task {} has no start trigger", ti.task_id)));
                 };
-                let done = trigger::defer(self.target, id, task, start, (*from, *try_number), encrypt).await?;
+                let done =
+                    trigger::defer(self.target, id, task, start, (*from, *try_number), encrypt).await?;
                 self.count(1, done);
             }
             Decision::ClearReferences { ti } => {

@@ -26,7 +26,12 @@ pub async fn mark_examined(tx: &Tx, runs: &[i64], job_id: i64, now: DateTime<Utc
 ///
 /// # Errors
 /// As any statement.
-pub async fn mark_finished(tx: &Tx, run: i64, state: RunState, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn mark_finished(
+    tx: &Tx,
+    run: i64,
+    state: RunState,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let sql = tx
         .sql("UPDATE dag_run SET state = ?, end_date = ?, updated_at = ? WHERE id = ? AND state = 'running'")
         .bind(state)
@@ -40,7 +45,12 @@ pub async fn mark_finished(tx: &Tx, run: i64, state: RunState, now: DateTime<Utc
 ///
 /// # Errors
 /// As any statement.
-pub async fn pause_after_failures(tx: &Tx, dag_id: &DagId, most: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn pause_after_failures(
+    tx: &Tx,
+    dag_id: &DagId,
+    most: i64,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     if most <= 0 {
         return Ok(false);
     }
@@ -48,12 +58,21 @@ pub async fn pause_after_failures(tx: &Tx, dag_id: &DagId, most: i64, now: DateT
         .sql("SELECT state FROM dag_run WHERE dag_id = ? ORDER BY run_after DESC, id DESC LIMIT ?")
         .bind(dag_id)
         .bind(most);
-    let states = tx.all(sql).await?.iter().map(|row| row.state_opt::<RunState>("state")).collect::<Result<Vec<_>, _>>()?;
+    let states = tx
+        .all(sql)
+        .await?
+        .iter()
+        .map(|row| row.state_opt::<RunState>("state"))
+        .collect::<Result<Vec<_>, _>>()?;
     let all_failed = states.iter().all(|state| *state == Some(RunState::Failed));
     if (states.len() as i64) < most || !all_failed {
         return Ok(false);
     }
-    let paused = tx.exec(tx.sql("UPDATE dag SET is_paused = ? WHERE dag_id = ? AND NOT is_paused").bind(true).bind(dag_id)).await?;
+    let paused = tx
+        .exec(
+            tx.sql("UPDATE dag SET is_paused = ? WHERE dag_id = ? AND NOT is_paused").bind(true).bind(dag_id),
+        )
+        .await?;
     if paused == 0 {
         return Ok(false);
     }
@@ -67,8 +86,9 @@ pub async fn pause_after_failures(tx: &Tx, dag_id: &DagId, most: i64, now: DateT
         try_number: None,
         logical_date: None,
         owner: Some("scheduler".to_owned()),
+        owner_display_name: Some("Scheduler".to_owned()),
         extra: Some(format!("[('dag_id', '{dag_id}'), ('is_paused', True)]")),
     };
-    audit_log::write_as(tx, now, &[entry], "Scheduler").await?;
+    audit_log::write(tx, now, &[entry]).await?;
     Ok(true)
 }

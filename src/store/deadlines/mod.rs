@@ -2,8 +2,10 @@
 
 mod create;
 mod miss;
+mod prune;
 mod reference;
 mod response;
 
 pub use create::{NewDeadlines, create};
 pub use miss::{Encrypt, MissedDeadline, handle_expired};
+pub use prune::prune;

@@ -57,6 +57,7 @@ impl Other {
             try_number: Some(self.try_number),
             logical_date: None,
             owner: None,
+            owner_display_name: None,
             extra: Some(extra.to_owned()),
         }
     }

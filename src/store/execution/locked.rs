@@ -76,6 +76,7 @@ impl LockedTi {
             try_number: Some(self.try_number),
             logical_date: self.logical_date,
             owner: self.owners.clone(),
+            owner_display_name: None,
             extra: host_extra(hostname),
         }
     }

@@ -47,6 +47,15 @@ impl RunSnapshot {
     }
 }
 
+/// Which runs are looked at, by their Dag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pausing {
+    /// Of Dags that are not paused: they are carried on.
+    Unpaused,
+    /// Of paused Dags: they may end, but nothing new is started.
+    Paused,
+}
+
 /// Locks and reads those of the named runs that may be examined now: running, due, of a Dag that is neither paused nor
 /// stale, and not locked by another scheduler. Task instances are read too.
 ///
@@ -56,6 +65,7 @@ pub async fn load_runs(
     tx: &Tx,
     ids: &BTreeSet<i64>,
     keys: &BTreeSet<(DagId, RunId)>,
+    pausing: Pausing,
     now: DateTime<Utc>,
 ) -> Result<Vec<RunSnapshot>, StoreError> {
     let mut sql = tx
@@ -64,9 +74,10 @@ pub async fn load_runs(
              dr.data_interval_end, dr.run_after, dr.start_date, dr.bundle_version, dr.created_dag_version_id, \
              dr.clear_number, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
              JOIN dag ON dag.dag_id = dr.dag_id LEFT JOIN backfill_dag_run bdr ON bdr.dag_run_id = dr.id \
-             WHERE dr.state = 'running' AND NOT dag.is_paused AND NOT dag.is_stale AND dr.run_after <= ? \
+             WHERE dr.state = 'running' AND dag.is_paused = ? AND NOT dag.is_stale AND dr.run_after <= ? \
              AND (dr.id IN (?)",
         )
+        .bind(pausing == Pausing::Paused)
         .bind(now)
         .bind_list(ids.iter().copied());
     if !keys.is_empty() {

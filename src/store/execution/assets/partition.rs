@@ -224,6 +224,7 @@ async fn log(tx: &Tx, ti: &LockedTi, event: &str, extra: String) -> Result<(), S
         try_number: Some(ti.try_number),
         logical_date: ti.logical_date,
         owner: None,
+        owner_display_name: None,
         extra: Some(extra),
     };
     audit_log::write(tx, Utc::now(), &[entry]).await
