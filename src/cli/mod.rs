@@ -24,7 +24,7 @@ pub use exit::{Exit, Failure};
 /// Dag files; the UI, the REST API, the triggerer and the `airflow` command stay as they are. Start it in the environment in
 /// which Airflow is installed.
 #[derive(Parser, Debug)]
-#[command(name = "slipstream", version, max_term_width = 110, after_help = exit::HELP)]
+#[command(name = "slipstream", version, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

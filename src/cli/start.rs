@@ -8,7 +8,7 @@ use crate::store::{Db, migration};
 use crate::telemetry::{logging, metrics};
 
 use super::detach::{self, Side};
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::options::Process;
 use super::pid_file::PidFile;
 
@@ -55,7 +55,13 @@ pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Connects, and makes sure that the database is one that we know.
 pub(super) async fn database(config: &Config) -> Result<Db, Failure> {
-    let db = Db::connect(&config.database()?).await?;
+    let target = config.database()?;
+    if let Some(file) = config.sqlite_file().filter(|file| !file.exists()) {
+        let message =
+            format!("there is no metadata database {}: run `airflow db migrate` first", file.display());
+        return Err(Failure::new(Exit::Schema, message));
+    }
+    let db = Db::connect(&target).await?;
     migration::check(&db).await?;
     Ok(db)
 }

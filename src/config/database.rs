@@ -1,5 +1,7 @@
 //! `[database] sql_alchemy_conn` in SQLAlchemy's form → what the driver takes.
 
+use std::path::PathBuf;
+
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::form_urlencoded;
 
@@ -52,6 +54,13 @@ impl Config {
                 "names the unknown database \"{other}\"; use postgresql+psycopg2:// or sqlite:////"
             ))),
         }
+    }
+
+    /// The file of the metadata database, if it is SQLite's.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let url = self.get(&keys::database::SQL_ALCHEMY_CONN);
+        let path = url.strip_prefix("sqlite").and_then(|rest| rest.split_once(":///"))?.1;
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
     }
 
     fn postgres(&self, rest: &str) -> Result<Target, ConfigError> {

@@ -3,8 +3,8 @@
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::start;
 use crate::python::Interpreter;
+use crate::store::Db;
 use crate::store::migration::{self, SchemaError};
-use crate::store::{Db, Dialect};
 
 use super::Place;
 use super::banner;
@@ -37,7 +37,7 @@ pub(super) async fn prepare(place: &Place, interpreter: &Interpreter) -> Result<
 
 async fn is_migrated(place: &Place) -> Result<bool, Failure> {
     let target = place.config.database()?;
-    if target.dialect == Dialect::Sqlite && !sqlite_file(place).is_some_and(|path| path.exists()) {
+    if place.config.sqlite_file().is_some_and(|path| !path.exists()) {
         return Ok(false);
     }
     let db = Db::connect(&target).await?;
@@ -46,10 +46,4 @@ async fn is_migrated(place: &Place) -> Result<bool, Failure> {
         Err(SchemaError::NotMigrated) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn sqlite_file(place: &Place) -> Option<std::path::PathBuf> {
-    let url = place.config.get(&crate::config::keys::database::SQL_ALCHEMY_CONN);
-    let path = url.split_once(":///")?.1.split('?').next()?.to_owned();
-    Some(path.into())
 }
