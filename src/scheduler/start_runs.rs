@@ -46,12 +46,12 @@ pub async fn run_once(
     now: DateTime<Utc>,
 ) -> Result<StartedRuns, StoreError> {
     retry("start queued dag runs", async || {
-        let tx = db.begin().await?;
-        let runs = queued::queued_runs(&tx, page).await?;
-        if runs.is_empty() {
-            tx.rollback().await?;
+        // Queued runs of paused or full Dags are looked at again and again: that needs no transaction.
+        if queued::queued_runs(db, 1).await?.is_empty() {
             return Ok(StartedRuns::default());
         }
+        let tx = db.begin().await?;
+        let runs = queued::queued_runs(&tx, page).await?;
         let backfills = queued::lock_backfills(&tx, &runs).await?;
         let mut running = queued::running_runs(&tx, &runs).await?;
         let ids: BTreeSet<DagId> = runs.iter().map(|run| run.dag_id.clone()).collect();

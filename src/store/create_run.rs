@@ -42,6 +42,7 @@ pub struct RunRequest {
 
 /// What became of a [`RunRequest`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are created")]
 pub enum Creation {
     /// It exists now.
     Created(CreatedRun),

@@ -42,7 +42,7 @@ fn put(out: &mut Vec<u8>, value: &Value, form: Form) {
     {
         match (kind, var) {
             ("dict", Value::Object(map)) => return put_dict(out, map, |_| form),
-            ("tuple", Value::Array(items)) => return put_items(out, items, form, &[b'('], b't'),
+            ("tuple", Value::Array(items)) => return put_items(out, items, form, b"(", b't'),
             ("set", Value::Array(items)) => return put_items(out, items, form, &[0x8f, b'('], 0x90),
             _ => {}
         }
@@ -53,7 +53,7 @@ fn put(out: &mut Vec<u8>, value: &Value, form: Form) {
         Value::Bool(false) => out.push(0x89),
         Value::Number(number) => put_number(out, number),
         Value::String(text) => put_text(out, text),
-        Value::Array(items) => put_items(out, items, form, &[b']', b'('], b'e'),
+        Value::Array(items) => put_items(out, items, form, b"](", b'e'),
         Value::Object(map) => put_dict(out, map, |_| form),
     }
 }
