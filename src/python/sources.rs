@@ -20,10 +20,14 @@ sources! {
     ".service" <- "service.py",
     ".ops" <- "ops/__init__.py",
     ".ops.bundles" <- "ops/bundles.py",
+    ".ops.listeners" <- "ops/listeners.py",
+    ".ops.secrets" <- "ops/secrets.py",
+    ".ops.serialized" <- "ops/serialized.py",
+    ".ops.task_instances" <- "ops/task_instances.py",
+    ".ops.timetables" <- "ops/timetables.py",
     ".ops.sync" <- "ops/sync.py",
     ".parse" <- "parse.py",
     ".ops.probe" <- "ops/probe.py",
-    ".ops.timetables" <- "ops/timetables.py",
 }
 
 /// The first code of a host process.
