@@ -4,23 +4,31 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
 use slipstream_core::ids::{DagId, RunId};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::board::{Board, SessionId, SlotId, Start, ended};
+use super::callback;
 use super::leftovers::Leftovers;
 use super::process::Launcher;
 use super::server::Servers;
 use super::settings::Settings;
-use super::supervise::{Order, Outcome, Watcher, supervise};
+use super::supervise::{Watcher, supervise};
 use crate::executor::wire::ToWorker;
 use crate::executor::{ExecutorEvent, Workload};
+
+/// What starts the processes of each kind of workload.
+#[derive(Debug)]
+pub(super) struct Launchers<L> {
+    pub(super) tasks: L,
+    pub(super) callbacks: L,
+}
 
 /// Runs what the board has. Shared by all sessions.
 #[derive(Debug)]
 pub(super) struct Crew<L, V> {
     board: RefCell<Board>,
     pub(super) settings: Settings,
-    launcher: L,
+    launchers: Launchers<L>,
     servers: V,
     leftovers: Leftovers,
     /// Something has ended, or a scheduler has gone.
@@ -31,11 +39,11 @@ impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
     pub(super) fn new(
         board: Board,
         settings: Settings,
-        launcher: L,
+        launchers: Launchers<L>,
         servers: V,
         leftovers: Leftovers,
     ) -> Self {
-        Self { board: RefCell::new(board), settings, launcher, servers, leftovers, changed: Notify::new() }
+        Self { board: RefCell::new(board), settings, launchers, servers, leftovers, changed: Notify::new() }
     }
 
     /// The board. Not to be held across an await.
@@ -71,13 +79,18 @@ impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
                 let post = Post { crew: &self, slot, pid: RefCell::new(None) };
                 let server = self.servers.server(task);
                 let outcome =
-                    supervise(task, &self.settings, &self.launcher, server, &post, &mut orders).await;
+                    supervise(task, &self.settings, &self.launchers.tasks, server, &post, &mut orders).await;
                 if let Some(pid) = post.pid.take() {
                     self.leftovers.forget(pid);
                 }
                 outcome
             }
-            Workload::ExecuteCallback(_) => self.run_callback(slot, &workload, &mut orders).await,
+            Workload::ExecuteCallback(work) => {
+                self.board().tell_owner_of(slot, ExecutorEvent::CallbackStarted { id: work.callback.id });
+                let answers = self.servers.for_callback();
+                callback::supervise(work, &self.settings, &self.launchers.callbacks, answers, &mut orders)
+                    .await
+            }
         };
         if let Some(info) = &outcome.info {
             tracing::warn!(key = ?workload.key(), info, "a workload could not be run");
@@ -85,18 +98,6 @@ impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
         self.board().end(slot, ended(&workload, outcome.report, outcome.info));
         self.start_what_may();
         self.changed.notify_one();
-    }
-
-    async fn run_callback(
-        &self,
-        slot: SlotId,
-        workload: &Workload,
-        _orders: &mut mpsc::UnboundedReceiver<Order>,
-    ) -> Outcome {
-        if let Workload::ExecuteCallback(work) = workload {
-            self.board().tell_owner_of(slot, ExecutorEvent::CallbackStarted { id: work.callback.id });
-        }
-        Outcome::failed("executor callbacks are not supported yet")
     }
 
     /// Finds tasks that were stopped, cleared or marked in the database, with one statement for all.

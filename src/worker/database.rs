@@ -7,7 +7,7 @@ use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
-use super::server::{Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
+use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use crate::executor::ExecuteTask;
 use crate::store::execution::heartbeat::HeartbeatReply;
 use crate::store::execution::{self, EnterRunning, ExecutionError, Finish, FinishState, RunError};
@@ -37,6 +37,7 @@ pub(super) struct DatabaseServer {
 
 impl Servers for Database {
     type Server = DatabaseServer;
+    type Answers = Answerer;
 
     fn server(&self, task: &ExecuteTask) -> DatabaseServer {
         let answerer =
@@ -44,8 +45,32 @@ impl Servers for Database {
         DatabaseServer { all: self.clone(), task: task.clone(), answerer }
     }
 
+    fn for_callback(&self) -> Answerer {
+        Answerer::new(self.db.clone(), self.options.clone(), Asker::DagFile)
+    }
+
     async fn not_running(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, String> {
         withdrawn::not_running(&self.db, ids).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Answers for DatabaseServer {
+    async fn answer(&mut self, body: &Value) -> Reply {
+        Answers::answer(&mut self.answerer, body).await
+    }
+}
+
+impl Answers for Answerer {
+    async fn answer(&mut self, body: &Value) -> Reply {
+        let answer = Answerer::answer(self, body).await;
+        let terminal = match answer.terminal {
+            Some(Told::Written { state }) => Some(Terminal::Reported(state)),
+            Some(Told::Remembered { state, .. }) => Some(Terminal::Announced(state)),
+            // Not in the database: the report is repeated when the process has ended.
+            Some(Told::Unsent { .. }) | None => None,
+        };
+        let changed = if answer.error.is_none() { triggered(body) } else { None };
+        Reply { body: answer.body, error: answer.error, terminal, changed: changed.into_iter().collect() }
     }
 }
 
@@ -72,18 +97,6 @@ impl TaskServer for DatabaseServer {
             HeartbeatReply::Ok => Ok(()),
             refused => Err(ServerError::Refused(refusal_of_heartbeat(&refused))),
         }
-    }
-
-    async fn answer(&mut self, body: &Value) -> Reply {
-        let answer = self.answerer.answer(body).await;
-        let terminal = match answer.terminal {
-            Some(Told::Written { state }) => Some(Terminal::Reported(state)),
-            Some(Told::Remembered { state, .. }) => Some(Terminal::Announced(state)),
-            // Not in the database: the report is repeated when the process has ended.
-            Some(Told::Unsent { .. }) | None => None,
-        };
-        let changed = if answer.error.is_none() { triggered(body) } else { None };
-        Reply { body: answer.body, error: answer.error, terminal, changed: changed.into_iter().collect() }
     }
 
     async fn finish(

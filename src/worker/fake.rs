@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::exit::Exit;
 use super::log::{Level, LogFiles};
 use super::process::{LaunchError, Launched, Launcher, Sockets};
-use super::server::{Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
+use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use super::settings::Settings;
 use crate::executor::{BundleInfo, ExecuteTask, Workload, WorkloadTi};
 use crate::supervisor::masker::Masker;
@@ -83,8 +83,13 @@ pub(crate) struct FakeServer(pub(crate) Rc<Script>);
 
 impl Servers for FakeServer {
     type Server = Self;
+    type Answers = Self;
 
     fn server(&self, _task: &ExecuteTask) -> Self {
+        self.clone()
+    }
+
+    fn for_callback(&self) -> Self {
         self.clone()
     }
 
@@ -96,6 +101,24 @@ impl Servers for FakeServer {
 fn refused(status: u16) -> ServerError {
     let detail = serde_json::json!({"reason": "not_running"});
     ServerError::Refused(Refused { status, message: "not running".to_owned(), detail })
+}
+
+impl Answers for FakeServer {
+    async fn answer(&mut self, body: &Value) -> Reply {
+        let field = |name: &str| {
+            let fields = body.as_map().into_iter().flatten();
+            fields.clone().find(|(key, _)| key.as_str() == Some(name)).and_then(|(_, value)| value.as_str())
+        };
+        let kind = field("type").unwrap_or_default();
+        self.0.saw(kind);
+        let terminal = match kind {
+            "SucceedTask" => Some(Terminal::Reported(TaskState::Success)),
+            "TaskState" => field("state").and_then(|state| state.parse().ok()).map(Terminal::Announced),
+            _ => None,
+        };
+        let body = (kind == "SendMeMuch").then(|| Value::from("x".repeat(4_000_000)));
+        Reply { body, terminal, ..Reply::default() }
+    }
 }
 
 impl TaskServer for FakeServer {
@@ -115,22 +138,6 @@ impl TaskServer for FakeServer {
             (false, true) => Err(ServerError::Failed("no database".to_owned())),
             (false, false) => Ok(()),
         }
-    }
-
-    async fn answer(&mut self, body: &Value) -> Reply {
-        let field = |name: &str| {
-            let fields = body.as_map().into_iter().flatten();
-            fields.clone().find(|(key, _)| key.as_str() == Some(name)).and_then(|(_, value)| value.as_str())
-        };
-        let kind = field("type").unwrap_or_default();
-        self.0.saw(kind);
-        let terminal = match kind {
-            "SucceedTask" => Some(Terminal::Reported(TaskState::Success)),
-            "TaskState" => field("state").and_then(|state| state.parse().ok()).map(Terminal::Announced),
-            _ => None,
-        };
-        let body = (kind == "SendMeMuch").then(|| Value::from("x".repeat(4_000_000)));
-        Reply { body, terminal, ..Reply::default() }
     }
 
     async fn finish(&mut self, state: TaskState, label: Option<&str>) -> Result<(), ServerError> {
@@ -174,6 +181,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         overtime: Duration::from_secs(20),
         socket_cleanup: Duration::from_secs(60),
         escalation: Duration::from_millis(300),
+        callback_timeout: None,
         logs: LogFiles { folder: folder.to_owned(), file_mode: 0o664, folder_mode: 0o775 },
         level: Level::Info,
         masker: Masker::default(),

@@ -3,6 +3,7 @@
 pub mod log;
 
 mod board;
+mod callback;
 mod crew;
 mod database;
 mod error;
@@ -14,6 +15,7 @@ mod process;
 mod reaper;
 mod requests;
 mod run;
+mod secrets;
 mod serve;
 mod server;
 mod session;

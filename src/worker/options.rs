@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::error::WorkerError;
 use super::log::{Level, LogFiles};
 use super::settings::Settings;
 use crate::config::{Config, keys};
@@ -11,7 +12,7 @@ use crate::python::Interpreter;
 use crate::runtime::Shutdown;
 use crate::store::Db;
 use crate::supervisor::answer;
-use crate::supervisor::masker::{ByName, Masker};
+use crate::supervisor::masker::Masker;
 
 /// How long a worker stays without a scheduler and without work.
 const IDLE: Duration = Duration::from_secs(10);
@@ -39,35 +40,39 @@ pub struct WorkerOptions {
 
 impl WorkerOptions {
     /// As the configuration says.
+    ///
+    /// # Errors
+    /// [`WorkerError::Options`] for encryption keys that are none.
     pub fn new(
         config: &Config,
         db: Db,
         interpreter: Interpreter,
         hostname: String,
         shutdown: Shutdown,
-    ) -> Self {
+    ) -> Result<Self, WorkerError> {
         if config.get(&keys::logging::REMOTE_LOGGING) {
             tracing::warn!(
                 "[logging] remote_logging is on: Slipstream's worker does not upload task logs yet; they stay in [logging] \
                  base_log_folder of this machine"
             );
         }
-        Self {
+        let answers = answer::Options::from_config(config)?;
+        Ok(Self {
             place: Place::of(config),
-            settings: Settings::new(config),
+            settings: Settings::new(config, answers.masker.clone()),
             db,
-            answers: answer::Options::default(),
+            answers,
             interpreter,
             hostname,
             idle: IDLE,
             shutdown,
-        }
+        })
     }
 }
 
 impl Settings {
-    /// As the configuration says.
-    pub fn new(config: &Config) -> Self {
+    /// As the configuration says; `masker` is what every task's masker begins with.
+    pub fn new(config: &Config, masker: Masker) -> Self {
         let level = config.get(&keys::logging::LOGGING_LEVEL);
         Self {
             parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
@@ -77,6 +82,8 @@ impl Settings {
             overtime: config.get(&keys::core::TASK_SUCCESS_OVERTIME),
             socket_cleanup: config.get(&keys::workers::SOCKET_CLEANUP_TIMEOUT),
             escalation: Duration::from_secs(5),
+            callback_timeout: Some(config.get(&keys::callbacks::CALLBACK_EXECUTION_TIMEOUT))
+                .filter(|limit| !limit.is_zero()),
             logs: LogFiles {
                 folder: PathBuf::from(config.get(&keys::logging::BASE_LOG_FOLDER)),
                 file_mode: mode(&config.get(&keys::logging::FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS), 0o664),
@@ -86,7 +93,7 @@ impl Settings {
                 ),
             },
             level: level.parse().unwrap_or(Level::Info),
-            masker: masker(config),
+            masker,
         }
     }
 }
@@ -98,15 +105,4 @@ fn mode(text: &str, default: u32) -> u32 {
         tracing::warn!(text, "a permission in [logging] is not an octal number; the default is used");
         default
     })
-}
-
-fn masker(config: &Config) -> Masker {
-    let by_name = match config.get(&keys::core::HIDE_SENSITIVE_VAR_CONN_FIELDS) {
-        true => ByName::Hide,
-        false => ByName::Show,
-    };
-    let names = config.get(&keys::core::SENSITIVE_VAR_CONN_NAMES);
-    let names: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
-    let min_length = config.get(&keys::logging::MIN_LENGTH_MASKED_SECRET);
-    Masker::new(by_name, &names, usize::try_from(min_length).unwrap_or(5))
 }

@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 use uuid::Uuid;
 
 use super::board::Board;
-use super::crew::Crew;
+use super::crew::{Crew, Launchers};
 use super::database::Database;
 use super::error::WorkerError;
 use super::leftovers::Leftovers;
@@ -51,8 +51,9 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
 
     let reaper = Reaper::default();
     tokio::task::spawn_local(reaper.clone().run());
-    let zygotes = Zygotes::new(options.interpreter, ZygoteKind::Task, reaper);
-    tokio::task::spawn_local(warm(zygotes.clone()));
+    let callbacks = Zygotes::new(options.interpreter.clone(), ZygoteKind::Callback, reaper.clone());
+    let tasks = Zygotes::new(options.interpreter, ZygoteKind::Task, reaper);
+    tokio::task::spawn_local(warm(tasks.clone()));
     let servers = Database {
         db: options.db,
         options: options.answers,
@@ -60,7 +61,8 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
         unixname: unixname(),
     };
     let board = Board::new(Uuid::new_v4(), options.settings.parallelism);
-    let crew = Rc::new(Crew::new(board, options.settings, zygotes, servers, leftovers));
+    let crew =
+        Rc::new(Crew::new(board, options.settings, Launchers { tasks, callbacks }, servers, leftovers));
     tracing::info!(socket = %socket.display(), pid = std::process::id(), "worker started");
     let stop = serve::serve(listener, crew, options.idle, &options.shutdown).await;
     let _ = std::fs::remove_file(&socket);

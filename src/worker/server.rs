@@ -73,16 +73,19 @@ pub(super) struct Reply {
     pub(super) changed: Vec<(DagId, RunId)>,
 }
 
+/// What answers the messages of a process.
+pub(super) trait Answers {
+    /// Answers one message.
+    fn answer(&mut self, body: &Value) -> impl Future<Output = Reply>;
+}
+
 /// The server of one task.
-pub(super) trait TaskServer {
+pub(super) trait TaskServer: Answers {
     /// Marks the task as running in process `pid`.
     fn run(&mut self, pid: i32) -> impl Future<Output = Result<Started, ServerError>>;
 
     /// Says that process `pid` still runs.
     fn heartbeat(&mut self, pid: i32) -> impl Future<Output = Result<(), ServerError>>;
-
-    /// Answers a message of the task.
-    fn answer(&mut self, body: &Value) -> impl Future<Output = Reply>;
 
     /// Writes a final state that was not reported by a message.
     fn finish(
@@ -96,9 +99,14 @@ pub(super) trait TaskServer {
 pub(super) trait Servers {
     /// The server of one task.
     type Server: TaskServer;
+    /// What answers one callback.
+    type Answers: Answers;
 
     /// For this task.
     fn server(&self, task: &ExecuteTask) -> Self::Server;
+
+    /// What answers a callback: it only reads connections and variables.
+    fn for_callback(&self) -> Self::Answers;
 
     /// Which of these task instances are not running in the database.
     fn not_running(&self, ids: &[Uuid]) -> impl Future<Output = Result<Vec<Uuid>, String>>;

@@ -21,6 +21,8 @@ pub struct Settings {
     pub socket_cleanup: Duration,
     /// Time between two signals of the kill ladder. Airflow has no option for it.
     pub escalation: Duration,
+    /// How long a callback may run: `[callbacks] callback_execution_timeout`; none without a limit.
+    pub callback_timeout: Option<Duration>,
     /// Where logs go.
     pub logs: LogFiles,
     /// `[logging] logging_level`.

@@ -19,11 +19,11 @@ use super::ladder::{Ladder, signal_group};
 use super::log::{Channel, Level, TaskLog, pump};
 use super::process::{Launched, Launcher, Sockets, pair};
 use super::requests::Requests;
+use super::secrets;
 use super::server::{Refused, Reply, ServerError, TaskServer, Terminal};
 use super::settings::Settings;
 use crate::executor::{ExecuteTask, Report};
 use crate::supervisor::Frame;
-use crate::supervisor::value::to_json;
 
 /// What the worker tells a running supervision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub(super) async fn supervise(
 fn open_log(task: &ExecuteTask, settings: &Settings) -> Result<TaskLog, super::log::LogFileError> {
     let path = task.log_path.as_deref().unwrap_or_default();
     let file = settings.logs.open(path)?;
-    Ok(TaskLog::new(file, settings.level, settings.masker.clone()))
+    Ok(TaskLog::new("task", file, settings.level, settings.masker.clone()))
 }
 
 struct Supervision<'a, S, W> {
@@ -288,17 +288,12 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
 
     async fn serve(&mut self, frame: Frame) {
         let kind = text_field(&frame.body, "type").unwrap_or_default().to_owned();
-        match kind.as_str() {
-            "MaskSecret" => {
-                self.learn_secret(&frame.body);
-                self.requests.send(Frame::response(frame.id, None, None));
-            }
-            "ResendLoggingFD" => self.send_log_socket(frame.id),
-            _ => {
-                let reply = self.answer(&kind, &frame.body).await;
-                self.requests.send(Frame::response(frame.id, reply.body, reply.error));
-            }
+        if kind == "ResendLoggingFD" {
+            return self.send_log_socket(frame.id);
         }
+        let reply = self.answer(&kind, &frame.body).await;
+        secrets::learn(self.log.borrow_mut().masker(), &frame.body, reply.body.as_ref());
+        self.requests.send(Frame::response(frame.id, reply.body, reply.error));
     }
 
     async fn answer(&mut self, kind: &str, body: &Value) -> Reply {
@@ -319,9 +314,6 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
     }
 
     fn note_reply(&mut self, reply: &Reply) {
-        if let Some(body) = &reply.body {
-            self.learn_from_answer(body);
-        }
         for (dag_id, run_id) in &reply.changed {
             self.watcher.changed(dag_id, run_id);
         }
@@ -332,29 +324,6 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
                 self.settle();
             }
         }
-    }
-
-    /// Secrets in an answer must not appear in the log either (`request_handlers.py`).
-    fn learn_from_answer(&mut self, body: &Value) {
-        let mut log = self.log.borrow_mut();
-        let mut learn = |field: &str, name: Option<&str>| {
-            if let Some(text) = text_field(body, field) {
-                log.masker().add_text(text, name);
-            }
-        };
-        match text_field(body, "type") {
-            Some("ConnectionResult") => {
-                learn("password", None);
-                learn("extra", None);
-            }
-            Some("VariableResult") => learn("value", Some(text_field(body, "key").unwrap_or_default())),
-            _ => {}
-        }
-    }
-
-    fn learn_secret(&mut self, body: &Value) {
-        let Some(secret) = field(body, "value").and_then(|value| to_json(value).ok()) else { return };
-        self.log.borrow_mut().masker().add(&secret, text_field(body, "name"));
     }
 
     /// Gives the task another socket for its log records: a child that was started under another user, or with a new

@@ -78,6 +78,7 @@ struct Line<'a> {
 /// One task's log. Lines are gathered until [`TaskLog::flush`]; a reader sees whole lines only.
 #[derive(Debug)]
 pub struct TaskLog {
+    logger: &'static str,
     file: File,
     level: Level,
     masker: Masker,
@@ -86,10 +87,10 @@ pub struct TaskLog {
 }
 
 impl TaskLog {
-    /// Writes to `file`. `level` is `[logging] logging_level`: it holds for the task's output and for our own lines;
+    /// Writes to `file`. `logger` is the name of lines that have none; `level` is `[logging] logging_level`: it holds for the task's output and for our own lines;
     /// the task filters its log records itself.
-    pub fn new(file: File, level: Level, masker: Masker) -> Self {
-        Self { file, level, masker, pending: Vec::new(), broken: false }
+    pub fn new(logger: &'static str, file: File, level: Level, masker: Masker) -> Self {
+        Self { logger, file, level, masker, pending: Vec::new(), broken: false }
     }
 
     /// The secrets of this task.
@@ -102,7 +103,7 @@ impl TaskLog {
     pub fn record(&mut self, line: &[u8]) {
         let Ok(mut fields) = serde_json::from_slice::<IndexMap<String, Value>>(line) else {
             let text = String::from_utf8_lossy(line).trim_end().to_owned();
-            return self.write(Level::Info, text, &IndexMap::from([logger("task")]));
+            return self.write(Level::Info, text, &IndexMap::from([logger(self.logger)]));
         };
         let timestamp = match fields.shift_remove("timestamp") {
             Some(Value::String(time)) if !time.is_empty() => time,
@@ -120,7 +121,7 @@ impl TaskLog {
             Some(event) => event,
         };
         if !fields.contains_key("logger") {
-            let (key, value) = logger("task");
+            let (key, value) = logger(self.logger);
             fields.insert(key, value);
         }
         self.emit(&timestamp, level, event, &fields);
@@ -138,7 +139,7 @@ impl TaskLog {
     pub fn note(&mut self, level: Level, event: &str, fields: &[(&str, Value)]) {
         if level >= self.level {
             let fields = fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
-            let fields = fields.chain([logger("task")]).collect();
+            let fields = fields.chain([logger(self.logger)]).collect();
             self.write(level, event.to_owned(), &fields);
         }
         self.flush();
@@ -208,7 +209,7 @@ mod tests {
 
     fn written(work: impl FnOnce(&mut TaskLog)) -> Vec<String> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut log = TaskLog::new(file.reopen().unwrap(), Level::Info, Masker::default());
+        let mut log = TaskLog::new("task", file.reopen().unwrap(), Level::Info, Masker::default());
         work(&mut log);
         drop(log);
         std::fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect()
