@@ -23,7 +23,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 async fn work(started: Started) -> Result<(), Failure> {
     let Started { config, db, hostname, shutdown } = started;
     let interpreter = Interpreter::locate(&config)?;
-    worker::run(WorkerOptions::new(&config, db, interpreter, hostname, shutdown))
-        .await
-        .map_err(Failure::failed)
+    let options =
+        WorkerOptions::new(&config, db, interpreter, hostname, shutdown).map_err(Failure::failed)?;
+    worker::run(options).await.map_err(Failure::failed)
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::exit::{Exit, explain};
 use super::ladder::Ladder;
 use super::log::{Channel, LogFileError, TaskLog, pump};
-use super::process::{Launched, Launcher, Sockets};
+use super::process::{Launched, Launcher};
 use super::requests::Requests;
 use super::secrets;
 use super::server::Answers;

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::fake::{execute, settings};
 use super::{WorkerOptions, run};
 use crate::executor::{
-    ExecuteTask, ExecutorEvent, LocalExecutor, LocalOptions, LogTemplate, Place, Report, Workload,
-    log_path::DEFAULT_LOG_TEMPLATE,
+    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, ExecutorEvent, LocalExecutor, LocalOptions,
+    LogTemplate, Place, Report, Workload, log_path::DEFAULT_LOG_TEMPLATE,
 };
 use crate::python::Interpreter;
 use crate::runtime::Shutdown;
@@ -42,7 +42,14 @@ def d():
         print("waiting", flush=True)
         time.sleep(600)
 
-    good(), bad(), endless()
+    @task
+    def slow(gate):
+        import os, time
+        print("waiting", flush=True)
+        while not os.path.exists(gate):
+            time.sleep(0.02)
+
+    good(), bad(), endless(), slow("GATE")
 
 d()
 "#;
@@ -56,7 +63,9 @@ impl Deployment {
     async fn new() -> Self {
         let (home, db) = testing::sqlite().await;
         std::fs::create_dir(home.path().join("dags")).unwrap();
-        std::fs::write(home.path().join("dags/d.py"), DAG).unwrap();
+        let gate = home.path().join("gate");
+        let dag = DAG.replace("GATE", gate.to_str().unwrap());
+        std::fs::write(home.path().join("dags/d.py"), dag).unwrap();
         testing::dag(&db, "d").await;
         testing::serialized_dag(&db, "d", serde_json::json!({"dag_id": "d"})).await;
         NewRun::new("d", "r").insert(&db).await;
@@ -82,6 +91,7 @@ impl Deployment {
             answers: answer::Options::default(),
             interpreter,
             hostname: "here".to_owned(),
+            unixname: "me".to_owned(),
             idle: Duration::from_millis(100),
             shutdown,
         }
@@ -105,6 +115,16 @@ impl Deployment {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
+    async fn wait_for_output(&self, task: &ExecuteTask) {
+        while !self.log(task).contains("waiting") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn open_gate(&self) {
+        std::fs::write(self.home.path().join("gate"), "").unwrap();
+    }
+
     async fn state(&self, task: &ExecuteTask) -> String {
         let sql = self.db.sql("SELECT state FROM task_instance WHERE id = ?").bind(task.ti.id);
         self.db.one(sql).await.unwrap().unwrap().text("state").unwrap()
@@ -126,7 +146,6 @@ async fn next_end(events: &mut mpsc::UnboundedReceiver<ExecutorEvent>) -> (Strin
 
 #[test]
 fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
-    let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::DEBUG).try_init();
     testing::block_on(async {
         let deployment = Deployment::new().await;
         let (_asker, shutdown) = Shutdown::by_hand();
@@ -137,7 +156,7 @@ fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
             executor.queue(vec![Workload::ExecuteTask(good.clone())]);
             assert_eq!(
                 next_end(&mut events).await,
-                ("good".to_owned(), Report::Success, true),
+                ("good".to_owned(), Report::Settled, true),
                 "{}",
                 deployment.log(&good)
             );
@@ -155,9 +174,7 @@ fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
 
             let endless = deployment.task("endless").await;
             executor.queue(vec![Workload::ExecuteTask(endless.clone())]);
-            while !deployment.log(&endless).contains("waiting") {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            deployment.wait_for_output(&endless).await;
             let marked = deployment.db.sql("UPDATE task_instance SET state = 'failed' WHERE id = ?");
             deployment.db.exec(marked.bind(endless.ti.id)).await.unwrap();
             assert_eq!(next_end(&mut events).await.0, "endless");
@@ -166,5 +183,131 @@ fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
         };
         let (done, ()) = timeout(LIMIT, async { tokio::join!(worker, test) }).await.unwrap();
         done.unwrap();
+    });
+}
+
+/// Runs a worker beside a test, and ends it by hand when the test has not let it end.
+async fn beside_a_worker(deployment: &Deployment, test: impl Future<Output = ()>) {
+    let (asker, shutdown) = Shutdown::by_hand();
+    let worker = run(deployment.worker(shutdown));
+    let test = async {
+        test.await;
+        asker.ask();
+    };
+    let (done, ()) = timeout(LIMIT, async { tokio::join!(worker, test) }).await.unwrap();
+    done.unwrap();
+}
+
+#[test]
+fn a_task_goes_on_without_its_scheduler_and_the_next_one_adopts_it() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        beside_a_worker(&deployment, async {
+            let (first, _events) = deployment.executor();
+            let slow = deployment.task("slow").await;
+            first.queue(vec![Workload::ExecuteTask(slow.clone())]);
+            deployment.wait_for_output(&slow).await;
+            drop((first, _events));
+
+            let (second, mut events) = deployment.executor();
+            let Some(ExecutorEvent::Attached(held)) = events.recv().await else { panic!("no connection") };
+            assert_eq!(held.running, [Workload::ExecuteTask(slow.clone())]);
+            assert!(second.has_task(&slow.ti));
+            // Handing it over once more does not start it once more.
+            second.queue(vec![Workload::ExecuteTask(slow.clone())]);
+            deployment.open_gate();
+            assert_eq!(next_end(&mut events).await, ("slow".to_owned(), Report::Settled, true));
+            assert_eq!(deployment.state(&slow).await, "success");
+            assert_eq!(deployment.log(&slow).matches("waiting").count(), 1);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_end_that_no_scheduler_saw_is_told_to_the_next_one() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        beside_a_worker(&deployment, async {
+            let (first, _events) = deployment.executor();
+            let (good, endless) = (deployment.task("good").await, deployment.task("endless").await);
+            let both = [&endless, &good].map(|task| Workload::ExecuteTask(task.clone()));
+            first.queue(both.to_vec());
+            deployment.wait_for_output(&endless).await;
+            drop((first, _events));
+            while deployment.state(&good).await != "success" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let (_second, mut events) = deployment.executor();
+            assert_eq!(next_end(&mut events).await.0, "good");
+        })
+        .await;
+        // The worker was told to end: so was the task that still ran, and its end was reported.
+        let sql = "SELECT state FROM task_instance WHERE task_id = 'endless'";
+        assert_eq!(testing::first(&deployment.db, sql).await.text("state").unwrap(), "failed");
+    });
+}
+
+#[test]
+fn running_tasks_go_on_when_their_zygote_is_killed() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        beside_a_worker(&deployment, async {
+            let (executor, mut events) = deployment.executor();
+            let slow = deployment.task("slow").await;
+            executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
+            deployment.wait_for_output(&slow).await;
+            let sql = deployment.db.sql("SELECT pid FROM task_instance WHERE id = ?").bind(slow.ti.id);
+            let pid = deployment.db.one(sql).await.unwrap().unwrap().int32("pid").unwrap();
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+            let zygote = nix::unistd::Pid::from_raw(parent.trim().parse().unwrap());
+            nix::sys::signal::kill(zygote, nix::sys::signal::Signal::SIGKILL).unwrap();
+
+            let good = deployment.task("good").await;
+            executor.queue(vec![Workload::ExecuteTask(good.clone())]);
+            assert_eq!(next_end(&mut events).await.0, "good");
+            deployment.open_gate();
+            assert_eq!(next_end(&mut events).await, ("slow".to_owned(), Report::Settled, true));
+            assert_eq!(deployment.state(&slow).await, "success");
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_callback_runs_and_its_end_is_told() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        beside_a_worker(&deployment, async {
+            let (executor, mut events) = deployment.executor();
+            let callback = |path: &str| {
+                Workload::ExecuteCallback(ExecuteCallback {
+                    token: String::new(),
+                    dag_rel_path: "d.py".to_owned(),
+                    bundle_info: BundleInfo { name: "dags-folder".to_owned(), version: None },
+                    log_path: Some("executor_callbacks/d/r/1".to_owned()),
+                    callback: CallbackDto {
+                        id: Uuid::new_v4(),
+                        fetch_method: "import_path".to_owned(),
+                        data: serde_json::json!({"path": path, "kwargs": {"text": "called back"}}),
+                    },
+                })
+            };
+            let helper = "def tell(text):\n    print(text)\n";
+            std::fs::write(deployment.home.path().join("dags/helper.py"), helper).unwrap();
+            for (path, expected) in [("helper.tell", Report::Success), ("helper.absent", Report::Failed)] {
+                executor.queue(vec![callback(path)]);
+                loop {
+                    if let ExecutorEvent::CallbackEnded { report, .. } = events.recv().await.unwrap() {
+                        assert_eq!(report, expected, "{path}");
+                        break;
+                    }
+                }
+            }
+            let log = deployment.home.path().join("logs/executor_callbacks/d/r/1");
+            assert!(std::fs::read_to_string(log).unwrap().contains("called back"));
+        })
+        .await;
     });
 }

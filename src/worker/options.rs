@@ -32,6 +32,8 @@ pub struct WorkerOptions {
     pub interpreter: Interpreter,
     /// This host's name, as `[core] hostname_callable` gives it.
     pub hostname: String,
+    /// The user that tasks run as.
+    pub unixname: String,
     /// How long it stays when nobody is connected and nothing is left to do.
     pub idle: Duration,
     /// When it is told to stop its tasks and end.
@@ -56,7 +58,8 @@ impl WorkerOptions {
                  base_log_folder of this machine"
             );
         }
-        let answers = answer::Options::from_config(config)?;
+        let unixname = unixname();
+        let answers = answer::Options::from_config(config, &unixname)?;
         Ok(Self {
             place: Place::of(config),
             settings: Settings::new(config, answers.masker.clone()),
@@ -64,6 +67,7 @@ impl WorkerOptions {
             answers,
             interpreter,
             hostname,
+            unixname,
             idle: IDLE,
             shutdown,
         })
@@ -95,6 +99,19 @@ impl Settings {
             level: level.parse().unwrap_or(Level::Info),
             masker,
         }
+    }
+}
+
+/// The name of this process's user, as `getpass.getuser` finds it.
+fn unixname() -> String {
+    let named = ["LOGNAME", "USER", "LNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    if let Some(name) = named.filter(|name| !name.is_empty()) {
+        return name;
+    }
+    let user = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(user) {
+        Ok(Some(entry)) => entry.name,
+        Ok(None) | Err(_) => user.to_string(),
     }
 }
 

@@ -58,7 +58,7 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
         db: options.db,
         options: options.answers,
         hostname: options.hostname,
-        unixname: unixname(),
+        unixname: options.unixname,
     };
     let board = Board::new(Uuid::new_v4(), options.settings.parallelism);
     let crew =
@@ -99,14 +99,5 @@ fn detach() {
 async fn warm(zygotes: Zygotes) {
     if let Err(error) = zygotes.warm().await {
         tracing::error!(%error, "tasks cannot be started");
-    }
-}
-
-/// The name of this process's user (`getpass.getuser`).
-fn unixname() -> String {
-    let user = nix::unistd::geteuid();
-    match nix::unistd::User::from_uid(user) {
-        Ok(Some(entry)) => entry.name,
-        Ok(None) | Err(_) => user.to_string(),
     }
 }

@@ -97,7 +97,7 @@ fn local<F: Future<Output = ()>>(test: F) {
 fn a_task_succeeds_and_its_log_has_all_three_streams() {
     local(async {
         let mut trial = Trial::new();
-        assert_eq!(trial.run("succeed").await, Outcome::DONE);
+        assert_eq!(trial.run("succeed").await, Outcome::SETTLED);
         assert_eq!(trial.logged("hello from the task")["logger"], "task.stdout");
         assert_eq!(trial.logged("a complaint")["level"], "error");
         assert_eq!(trial.logged("record")["logger"], "my");
@@ -111,7 +111,7 @@ fn a_task_succeeds_and_its_log_has_all_three_streams() {
 fn a_report_that_was_sent_just_before_the_end_counts() {
     local(async {
         let mut trial = Trial::new();
-        assert_eq!(trial.run("succeed_and_vanish").await, Outcome::DONE);
+        assert_eq!(trial.run("succeed_and_vanish").await, Outcome::SETTLED);
         assert_eq!(trial.script().count("SucceedTask"), 1);
     });
 }
@@ -216,7 +216,7 @@ fn a_task_that_does_not_read_its_answers_still_gets_heartbeats() {
             }
             orders.send(Order::Stop).unwrap();
         });
-        assert_eq!(trial.run("full_pipe").await, Outcome::DONE);
+        assert_eq!(trial.run("full_pipe").await, Outcome::SETTLED);
     });
 }
 
@@ -281,7 +281,7 @@ fn a_process_that_goes_on_after_its_success_is_ended_after_the_overtime() {
     local(async {
         let mut trial = Trial::new();
         trial.settings.overtime = Duration::from_millis(100);
-        assert_eq!(trial.run("linger").await, Outcome::DONE);
+        assert_eq!(trial.run("linger").await, Outcome::SETTLED);
         assert!(!trial.script().seen.borrow().iter().any(|seen| seen.starts_with("finish")));
     });
 }
@@ -292,7 +292,7 @@ fn sockets_that_a_child_holds_open_are_closed_after_the_limit() {
         let mut trial = Trial::new();
         trial.settings.socket_cleanup = Duration::from_millis(100);
         let started = std::time::Instant::now();
-        assert_eq!(trial.run("leave_child").await, Outcome::DONE);
+        assert_eq!(trial.run("leave_child").await, Outcome::SETTLED);
         assert!(started.elapsed() < Duration::from_secs(3));
     });
 }
