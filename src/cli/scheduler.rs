@@ -22,8 +22,8 @@ pub(super) struct Options {
     /// End after this many loops; -1: never [default: [scheduler] num_runs].
     #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     num_runs: Option<i64>,
-    /// Only idle loops count for --num-runs.
-    #[arg(short = 'i', long)]
+    /// Not supported: every loop counts for --num-runs.
+    #[arg(short = 'i', long, hide = true)]
     only_idle: bool,
     /// Do not serve the logs of running tasks to the api-server.
     #[arg(short, long)]
@@ -33,8 +33,10 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    if options.only_idle && options.num_runs.is_none_or(|runs| runs <= 0) {
-        return Err(Failure::usage("--only-idle needs --num-runs with a number above 0"));
+    if options.only_idle {
+        return Err(Failure::usage(
+            "--only-idle is not supported: every loop counts for --num-runs, and an idle scheduler sleeps until something is due",
+        ));
     }
     let process = options.process.clone();
     start::role("scheduler", &process, |started| work(options, started))
@@ -48,10 +50,10 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let logs = if options.skip_serve_logs { None } else { LogServer::bind(&config).await? };
     let mut servers = JoinSet::new();
     if let Some(server) = health {
-        servers.spawn_local(log_end(server.run(shutdown.clone())));
+        servers.spawn(log_end(server.run(shutdown.clone())));
     }
     if let Some(server) = logs {
-        servers.spawn_local(log_end(server.run(shutdown.clone())));
+        servers.spawn(log_end(server.run(shutdown.clone())));
     }
     let (executor, events) = LocalExecutor::start(LocalOptions {
         place: Place::of(&config),

@@ -11,8 +11,6 @@ keys! { "scheduler":
     TASK_INSTANCE_HEARTBEAT_SEC: Duration = "task_instance_heartbeat_sec", Duration::ZERO;
     /// How many loops until the scheduler ends by itself; −1: never.
     NUM_RUNS: i64 = "num_runs", -1;
-    /// Whether only idle loops count for `num_runs`.
-    ONLY_IDLE: bool = "only_idle", false;
     /// How long an idle scheduler sleeps.
     SCHEDULER_IDLE_SLEEP_TIME: f64 = "scheduler_idle_sleep_time", 1.0;
     /// How often Dags whose file is gone are looked for.
