@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Section → option (lower case) → raw value.
+/// Section → option → raw value. Names are case-sensitive, as Airflow makes them.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Ini {
     sections: BTreeMap<String, BTreeMap<String, String>>,
@@ -138,7 +138,7 @@ impl Reader {
         let section = self.section.clone().ok_or(IniError::NoSection(number))?;
         let (name, value) =
             line.split_once(['=', ':']).ok_or_else(|| IniError::NoOption(number, line.to_owned()))?;
-        let name = name.trim().to_lowercase();
+        let name = name.trim().to_owned();
         if name.is_empty() {
             return Err(IniError::NoOption(number, line.to_owned()));
         }
@@ -185,21 +185,21 @@ mod tests {
 
     #[test]
     fn values_go_on_over_indented_lines_and_skip_comments() {
-        let text = "[a]\nX = one\n  two\n# no\n\n  three\n\ny: 2 # kept\n";
+        let text = "[a]\nx = one\n  two\n# no\n\n  three\n\ny: 2 # kept\n";
         assert_eq!(value(text, "a", "x"), "one\ntwo\n\nthree");
         assert_eq!(value(text, "a", "y"), "2 # kept");
     }
 
     #[test]
     fn percent_signs_are_escapes_and_references() {
-        let text = "[DEFAULT]\nroot = /r\n[a]\nx = 100%%\ny = %(root)s/%(X)s\nbad = 5%\n";
+        let text = "[DEFAULT]\nroot = /r\n[a]\nx = 100%%\ny = %(root)s/%(x)s\nbad = 5%\n";
         assert_eq!(value(text, "a", "y"), "/r/100%");
         assert!(Ini::parse(text).unwrap().get("a", "bad").unwrap().is_err());
     }
 
     #[test]
     fn what_configparser_refuses_is_refused_with_its_line() {
-        for (text, line) in [("x = 1", 1), ("[a]\nx\n", 2), ("[a]\nx=1\nX=2\n", 3), ("[a]\n[a]\n", 2)] {
+        for (text, line) in [("x = 1", 1), ("[a]\nx\n", 2), ("[a]\nx=1\nx=2\n", 3), ("[a]\n[a]\n", 2)] {
             let error = Ini::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(&format!("line {line} ")), "{error}");
         }
