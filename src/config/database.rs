@@ -88,8 +88,7 @@ impl Config {
             ("dbname", Some(parts.database.clone())),
         ];
         for (name, value) in named {
-            if let Some(value) =
-                value.filter(|value| !value.is_empty() && !(name == "host" && host.is_some()))
+            if let Some(value) = value.filter(|value| !(value.is_empty() || name == "host" && host.is_some()))
             {
                 target.append_pair(name, &value);
             }

@@ -29,6 +29,8 @@ const PYTHON: &[(&str, &[&str])] = &[
     (
         "core",
         &[
+            "dags_folder",
+            "default_pool_task_slot_count",
             "airflow_home",
             "allow_double_dot_in_ids",
             "allowed_deserialization_classes",
@@ -118,6 +120,20 @@ const PYTHON: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dag_processor",
+        &[
+            "dag_bundle_storage_path",
+            "dag_bundle_config_list",
+            "refresh_interval",
+            "disable_bundle_versioning",
+            "health_check_threshold",
+            "stale_bundle_cleanup_age_threshold",
+            "stale_bundle_cleanup_min_versions",
+            "dag_version_inflation_check_level",
+        ],
+    ),
+    ("secrets", &["backend", "backend_kwargs", "use_cache", "cache_ttl_seconds"]),
+    (
         "operators",
         &[
             "default_owner",
@@ -170,4 +186,30 @@ pub(super) fn notes(env: &BTreeMap<String, String>, ini: &Ini) -> Vec<String> {
         .filter(|(section, name)| OURS.contains(&section.as_str()) && !honoured(section, name))
         .map(|(section, name)| format!("[{section}] {name} is set, but Slipstream does not honour it"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_honours_is_named() {
+        let set = [
+            ("AIRFLOW__CORE__PARALLELISM", "4"),
+            ("AIRFLOW__CORE__DAGS_FOLDER", "/dags"),
+            ("AIRFLOW__CORE__FERNET_KEY_CMD", "cat key"),
+            ("AIRFLOW__API__WORKERS", "2"),
+            ("AIRFLOW__SCHEDULER__USE_ROW_LEVEL_LOCKING", "False"),
+        ];
+        let env = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let ini = Ini::parse("[scheduler]\nno_such_option = 1\n").unwrap();
+        let notes = notes(&env, &ini);
+        assert_eq!(
+            notes,
+            [
+                "[scheduler] no_such_option is set, but Slipstream does not honour it",
+                "[scheduler] use_row_level_locking is set, but Slipstream does not honour it",
+            ]
+        );
+    }
 }

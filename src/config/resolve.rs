@@ -54,15 +54,16 @@ pub(super) struct Resolver<'a> {
 }
 
 type Found = Result<Option<(String, Source)>, String>;
+/// One place to look for an option under one of its names.
+type Step<'a> = fn(&Resolver<'a>, &dyn AnyKey, (&str, &str)) -> Found;
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
     /// The value of an option.
     pub(super) fn find(&self, key: &dyn AnyKey) -> Result<Resolved, String> {
         let new = (key.section(), key.name());
         let old = deprecated::old_name(new.0, new.1);
         // The old name is tried at every step before the next one.
-        let steps: [fn(&Self, &dyn AnyKey, (&str, &str)) -> Found; 4] =
-            [Self::from_environment, Self::from_file, Self::from_command, Self::from_secret];
+        let steps: [Step<'a>; 4] = [Self::in_environment, Self::in_file, Self::in_command, Self::in_secret];
         for step in steps {
             if let Some((text, source)) = step(self, key, new)? {
                 return Ok(Resolved { text, source, note: None });
@@ -77,7 +78,7 @@ impl Resolver<'_> {
         Ok(Resolved { text: self.default(key), source: Source::Default, note: None })
     }
 
-    fn from_environment(&self, key: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
+    fn in_environment(&self, key: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
         let variable = env_name(section, name);
         if let Some(value) = self.env.get(&variable) {
             return Ok(Some((expand::env_vars(value, self.env), Source::Environment)));
@@ -94,14 +95,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn from_file(&self, _: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
+    fn in_file(&self, _: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
         match self.ini.get(section, name) {
             Some(value) => Ok(Some((expand::env_vars(&value?, self.env), Source::File))),
             None => Ok(None),
         }
     }
 
-    fn from_command(&self, key: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
+    fn in_command(&self, key: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
         match self.ini.get(section, &format!("{name}_cmd")) {
             Some(command) if key.is_sensitive() => {
                 let text = output(&command?)?;
@@ -111,7 +112,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn from_secret(&self, key: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
+    fn in_secret(&self, key: &dyn AnyKey, (section, name): (&str, &str)) -> Found {
         match key.is_sensitive() && self.ini.has(section, &format!("{name}_secret")) {
             true => self.secret(),
             false => Ok(None),

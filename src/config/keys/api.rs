@@ -3,8 +3,6 @@
 keys! { "api":
     /// Where the UI is, as users see it.
     BASE_URL: String = "base_url", "";
-    /// Where the api-server listens.
-    HOST: String = "host", "0.0.0.0";
     /// On which port.
     PORT: i64 = "port", 8080;
     /// Signs tokens of the log server and sessions of the UI.

@@ -9,6 +9,4 @@ keys! { "database":
     SQL_ALCHEMY_POOL_SIZE: i64 = "sql_alchemy_pool_size", 5;
     /// Connections beyond that; −1: no limit.
     SQL_ALCHEMY_MAX_OVERFLOW: i64 = "sql_alchemy_max_overflow", 10;
-    /// How often a transaction that failed is tried again.
-    MAX_DB_RETRIES: i64 = "max_db_retries", 3;
 }

@@ -13,10 +13,6 @@ keys! { "logging":
     JSON_LOGS: bool = "json_logs", false;
     /// Whether task logs are uploaded.
     REMOTE_LOGGING: bool = "remote_logging", false;
-    /// Where to.
-    REMOTE_BASE_LOG_FOLDER: String = "remote_base_log_folder", "";
-    /// Whether local task logs are removed after the upload.
-    DELETE_LOCAL_LOGS: bool = "delete_local_logs", false;
     /// The port of the log server.
     WORKER_LOG_SERVER_PORT: i64 = "worker_log_server_port", 8793;
     /// Permissions of new log folders.

@@ -15,20 +15,16 @@ macro_rules! keys {
 }
 
 pub mod api;
-pub mod api_auth;
 pub mod callbacks;
 pub mod connection_test;
 pub mod core;
 pub mod dag_processor;
 pub mod database;
-pub mod execution_api;
 pub mod logging;
 pub mod metrics;
 pub mod scheduler;
-pub mod secrets;
 pub mod slipstream;
 pub mod state_store;
-pub mod triggerer;
 pub mod workers;
 
 /// All of them.
@@ -41,14 +37,10 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn AnyKey> {
         logging::ALL,
         metrics::ALL,
         api::ALL,
-        api_auth::ALL,
-        execution_api::ALL,
         workers::ALL,
-        triggerer::ALL,
         callbacks::ALL,
         connection_test::ALL,
         state_store::ALL,
-        secrets::ALL,
         slipstream::ALL,
     ]
     .into_iter()

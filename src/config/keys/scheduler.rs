@@ -7,20 +7,12 @@ keys! { "scheduler":
     JOB_HEARTBEAT_SEC: Duration = "job_heartbeat_sec", Duration::from_secs(5);
     /// How often the scheduler shows that it is alive.
     SCHEDULER_HEARTBEAT_SEC: Duration = "scheduler_heartbeat_sec", Duration::from_secs(5);
-    /// How often a running task shows that it is alive; 0: a third of the time-out.
-    TASK_INSTANCE_HEARTBEAT_SEC: Duration = "task_instance_heartbeat_sec", Duration::ZERO;
     /// How many loops until the scheduler ends by itself; −1: never.
     NUM_RUNS: i64 = "num_runs", -1;
-    /// How long an idle scheduler sleeps.
-    SCHEDULER_IDLE_SLEEP_TIME: f64 = "scheduler_idle_sleep_time", 1.0;
     /// How often Dags whose file is gone are looked for.
     PARSING_CLEANUP_INTERVAL: Duration = "parsing_cleanup_interval", Duration::from_secs(60);
     /// How often pool metrics are sent.
     POOL_METRICS_INTERVAL: Duration = "pool_metrics_interval", Duration::from_secs(5);
-    /// How often task instance metrics are sent.
-    TI_METRICS_INTERVAL: Duration = "ti_metrics_interval", Duration::from_secs(30);
-    /// How often run metrics are sent.
-    DAGRUN_METRICS_INTERVAL: Duration = "dagrun_metrics_interval", Duration::from_secs(30);
     /// After how long without a heartbeat a scheduler counts as dead.
     SCHEDULER_HEALTH_CHECK_THRESHOLD: Duration = "scheduler_health_check_threshold", Duration::from_secs(30);
     /// Whether the health server runs.
@@ -35,12 +27,6 @@ keys! { "scheduler":
     TASK_INSTANCE_HEARTBEAT_TIMEOUT: Duration = "task_instance_heartbeat_timeout", Duration::from_secs(300);
     /// How often that is looked for.
     TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL: Duration = "task_instance_heartbeat_timeout_detection_interval", Duration::from_secs(10);
-    /// Whether `depends_on_past` of the first run of a backfill is ignored.
-    IGNORE_FIRST_DEPENDS_ON_PAST_BY_DEFAULT: bool = "ignore_first_depends_on_past_by_default", true;
-    /// Most task instances that one query treats; 0: as many as `[core] parallelism`.
-    MAX_TIS_PER_QUERY: i64 = "max_tis_per_query", 16;
-    /// Whether rows are locked; needed with several schedulers.
-    USE_ROW_LEVEL_LOCKING: bool = "use_row_level_locking", true;
     /// Most runs made per loop.
     MAX_DAGRUNS_TO_CREATE_PER_LOOP: i64 = "max_dagruns_to_create_per_loop", 10;
     /// Most runs examined per loop.
@@ -59,8 +45,4 @@ keys! { "scheduler":
     NUM_STUCK_IN_QUEUED_RETRIES: i64 = "num_stuck_in_queued_retries", 2;
     /// What run ids may look like.
     ALLOWED_RUN_ID_PATTERN: String = "allowed_run_id_pattern", "^[A-Za-z0-9_.~:+-]+$";
-    /// Whether a cron schedule has data intervals.
-    CREATE_CRON_DATA_INTERVALS: bool = "create_cron_data_intervals", false;
-    /// Whether a schedule of a time span has data intervals.
-    CREATE_DELTA_DATA_INTERVALS: bool = "create_delta_data_intervals", false;
 }
