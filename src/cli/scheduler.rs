@@ -46,13 +46,13 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let Started { config, db, hostname, shutdown } = started;
     let num_runs = options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS));
     let names = executors::local_names(&config.get(&keys::core::EXECUTOR)).map_err(Failure::usage)?;
-    let health = HealthServer::bind(&config, &db, &hostname).await?;
-    let logs = if options.skip_serve_logs { None } else { LogServer::bind(&config).await? };
     let mut servers = JoinSet::new();
-    if let Some(server) = health {
+    if let Some(server) = served(HealthServer::bind(&config, &db, &hostname).await) {
         servers.spawn(log_end(server.run(shutdown.clone())));
     }
-    if let Some(server) = logs {
+    if !options.skip_serve_logs
+        && let Some(server) = served(LogServer::bind(&config).await)
+    {
         servers.spawn(log_end(server.run(shutdown.clone())));
     }
     let (executor, events) = LocalExecutor::start(LocalOptions {
@@ -74,6 +74,14 @@ impl Options {
             Ok(most) => most,
         }
     }
+}
+
+/// A port that is taken must not stop scheduling; Airflow's servers are processes of their own that may die alone.
+fn served<S>(bound: Result<Option<S>, crate::api::ApiError>) -> Option<S> {
+    bound.unwrap_or_else(|error| {
+        tracing::error!("{error}; the scheduler goes on without it");
+        None
+    })
 }
 
 /// A server that stops by itself must not stop the scheduler.
