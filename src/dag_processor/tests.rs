@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{DagProcessorError, Options, Runs, Settings, run};
 use crate::python::Interpreter;
-use crate::runtime::Shutdown;
+use crate::runtime::{Asker, Shutdown};
 use crate::store::runs::testing::TestDb;
 use crate::store::{Conn, Row};
 
@@ -17,6 +17,8 @@ struct Lab {
     database: TestDb,
     home: tempfile::TempDir,
     settings: Settings,
+    asker: Asker,
+    shutdown: Shutdown,
 }
 
 impl Lab {
@@ -31,7 +33,8 @@ impl Lab {
             log_directory: home.path().join("logs"),
             ..Settings::default()
         };
-        Self { database: TestDb::sqlite().await.unwrap(), home, settings }
+        let (asker, shutdown) = Shutdown::by_hand();
+        Self { database: TestDb::sqlite().await.unwrap(), home, settings, asker, shutdown }
     }
 
     fn dags(&self) -> PathBuf {
@@ -55,7 +58,7 @@ impl Lab {
             db: self.database.db.clone(),
             interpreter,
             hostname: "here".to_owned(),
-            shutdown: Shutdown::by_hand().1,
+            shutdown: self.shutdown.clone(),
             runs,
             bundles: vec![],
             settings,
@@ -159,5 +162,7 @@ async fn unchanged_and_edited_files() {
     lab.wait("SELECT 1 FROM dag WHERE dag_id = 'new'").await;
     std::fs::remove_file(lab.dags().join("counted.py")).unwrap();
     lab.wait("SELECT 1 FROM dag WHERE dag_id = 'counted' AND is_stale").await;
-    processor.abort();
+    lab.asker.ask();
+    processor.await.unwrap().unwrap();
+    lab.wait("SELECT 1 FROM job WHERE state = 'success'").await;
 }
