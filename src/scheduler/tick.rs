@@ -241,30 +241,30 @@ impl Scheduler {
         self.timers.hasten(Duty::Orphans, Utc::now());
     }
 
-    /// One round.
+    /// One round. Every step takes the time anew: what it reads may be younger than the round.
     async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.heartbeat(now).await;
         self.drain();
         self.look_around(now).await?;
         self.agenda.ripen(now);
         if self.agenda.create_runs {
-            self.create_runs(now).await?;
+            self.create_runs(Utc::now()).await?;
         }
         if self.agenda.start_runs {
-            self.start_runs(now).await?;
+            self.start_runs(Utc::now()).await?;
         }
         if self.agenda.has_runs() {
-            self.examine_runs(now).await?;
+            self.examine_runs(Utc::now()).await?;
         }
         if !self.ended.is_empty() {
             let ended = std::mem::take(&mut self.ended);
-            self.process_ended(&ended, now).await?;
+            self.process_ended(&ended, Utc::now()).await?;
         }
         if self.agenda.enqueue {
             self.enqueue(Utc::now()).await?;
         }
         if self.agenda.deadlines || self.agenda.callbacks {
-            self.deadlines_and_callbacks(now).await?;
+            self.deadlines_and_callbacks(Utc::now()).await?;
         }
         if let Some(duty) = self.timers.due(now) {
             self.duty(duty, now).await;

@@ -136,7 +136,8 @@ pub async fn running_runs<C: Conn>(tx: &C, runs: &[QueuedRun]) -> Result<Running
         .collect()
 }
 
-/// Sets these queued runs running.
+/// Sets these queued runs running. A run that was queued after `now` was read starts when it was queued, so that its
+/// times are in order.
 ///
 /// # Errors
 /// As any statement.
@@ -146,9 +147,10 @@ pub async fn start_runs<C: Conn>(tx: &C, ids: &[i64], now: DateTime<Utc>) -> Res
     }
     let sql = tx
         .sql(
-            "UPDATE dag_run SET state = 'running', start_date = ?, end_date = NULL, updated_at = ? \
-             WHERE id IN (?) AND state = 'queued'",
+            "UPDATE dag_run SET state = 'running', start_date = CASE WHEN queued_at > ? THEN queued_at ELSE ? END, \
+             end_date = NULL, updated_at = ? WHERE id IN (?) AND state = 'queued'",
         )
+        .bind(now)
         .bind(now)
         .bind(now)
         .bind_list(ids.iter().copied());
