@@ -193,7 +193,8 @@ impl Pass<'_> {
             run: run.id,
             dag_id: facts.dag_id.clone(),
             run_id: facts.run_id.clone(),
-            seen: if applied.changed > 0 { run.touched_at.max(Some(self.now)) } else { run.touched_at },
+            // Not later than what was read: another process may commit an older time after we looked.
+            seen: run.touched_at,
             applied,
             next,
         };
