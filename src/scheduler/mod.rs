@@ -18,5 +18,8 @@ mod steps;
 mod tick;
 pub mod timers;
 
+#[cfg(test)]
+mod tests;
+
 pub use options::{DutyIntervals, Options};
 pub use tick::{Links, Scheduler, SchedulerError};

@@ -273,6 +273,12 @@ impl Scheduler {
         Ok(())
     }
 
+    /// One round at the present moment.
+    #[cfg(test)]
+    pub(super) async fn tick_now(&mut self) -> Result<(), StoreError> {
+        self.tick(Utc::now()).await
+    }
+
     /// Asks the database, when it is time, what others changed.
     async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         if now >= later(self.clocks.poll, self.options.poll) || self.is_due(now) {

@@ -1,0 +1,196 @@
+//! Whole rounds of the loop on a real database, with an executor whose worker never answers.
+
+use serde_json::{Value, json};
+use slipstream_core::ids::MapIndex;
+use slipstream_core::state::TaskState;
+use uuid::Uuid;
+
+use super::executor_events::Ended;
+use super::tick::{Links, Scheduler};
+use crate::config::Config;
+use crate::executor::Report;
+use crate::executor::local::{LocalExecutor, LocalOptions};
+use crate::executor::place::Place;
+use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
+use crate::store::{Conn, Db};
+
+/// A Dag `d` of `(task_id, downstream ids, further fields)`; returns its version.
+async fn dag(db: &Db, tasks: &[(&str, &[&str], Value)]) -> Uuid {
+    testing::dag(db, "d").await;
+    let tasks: Vec<Value> = tasks
+        .iter()
+        .map(|(task_id, below, more)| {
+            let mut task = json!({"task_id": task_id, "task_type": "T", "downstream_task_ids": below});
+            task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"__type": "operator", "__var": task})
+        })
+        .collect();
+    let timetable = json!({"__type": "airflow.timetables.simple.NullTimetable", "__var": {}});
+    testing::serialized_dag(
+        db,
+        "d",
+        json!({"dag_id": "d", "tasks": tasks, "timetable": timetable, "timezone": "UTC"}),
+    )
+    .await
+}
+
+/// A running run `r` with these task instances, of this version.
+async fn run(db: &Db, version: Uuid, tis: &[NewTi]) {
+    NewRun::new("d", "r").insert(db).await;
+    for ti in tis {
+        ti.insert(db).await;
+    }
+    db.exec(db.sql("UPDATE task_instance SET dag_version_id = ?").bind(version)).await.unwrap();
+}
+
+fn waiting(task: &str) -> NewTi {
+    NewTi { try_number: 0, ..NewTi::new("d", "r", task).state(None) }
+}
+
+/// A scheduler with `parallelism` slots; its worker's folder lives as long as the guard.
+async fn scheduler(db: &Db, parallelism: usize) -> (Scheduler, tempfile::TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    let place = Place::new(home.path(), "test", home.path(), home.path());
+    let (executor, events) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
+    let links = Links { executor, names: Vec::new(), events, service: None };
+    let config = Config::from_pairs(&[]).unwrap();
+    (Scheduler::start(db.clone(), &config, None, links, "here").await.unwrap(), home)
+}
+
+async fn state(db: &Db, task: &str) -> Option<TaskState> {
+    let sql = db.sql("SELECT state FROM task_instance WHERE task_id = ? AND map_index = -1").bind(task);
+    db.one(sql).await.unwrap().unwrap().state_opt("state").unwrap()
+}
+
+async fn run_state(db: &Db) -> String {
+    first(db, "SELECT state FROM dag_run WHERE run_id = 'r'").await.text("state").unwrap()
+}
+
+fn empty() -> Value {
+    json!({"_is_empty": true})
+}
+
+#[test]
+fn a_chain_of_empty_tasks_ends_in_one_round() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &["b"], empty()), ("b", &["c"], empty()), ("c", &[], empty())]).await;
+        run(db, version, &["a", "b", "c"].map(waiting)).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        assert_eq!(run_state(db).await, "success");
+        assert_eq!(state(db, "c").await, Some(TaskState::Success));
+    });
+}
+
+#[test]
+fn ready_tasks_are_queued_as_far_as_there_are_slots() {
+    on_each_database(async |db| {
+        let version = dag(
+            db,
+            &[("a", &[], json!({})), ("b", &[], json!({})), ("c", &["d"], json!({})), ("d", &[], json!({}))],
+        )
+        .await;
+        run(db, version, &["a", "b", "c", "d"].map(waiting)).await;
+        let (mut scheduler, _home) = scheduler(db, 2).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        let queued =
+            "SELECT count(*) AS n FROM task_instance WHERE state = 'queued' AND queued_by_job_id IS NOT NULL";
+        assert_eq!(first(db, queued).await.int("n").unwrap(), 2);
+        let scheduled =
+            "SELECT count(*) AS n FROM task_instance WHERE state = 'scheduled' AND try_number = 1";
+        assert_eq!(first(db, scheduled).await.int("n").unwrap(), 1);
+        assert_eq!(state(db, "d").await, None);
+        assert_eq!(scheduler.executor.slots_available(), 0);
+    });
+}
+
+#[test]
+fn a_failure_reaches_all_tasks_after_it_and_ends_the_run_with_its_callback() {
+    on_each_database(async |db| {
+        let version =
+            dag(db, &[("a", &["b"], json!({})), ("b", &["c"], json!({})), ("c", &[], json!({}))]).await;
+        run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Failed), waiting("b"), waiting("c")])
+            .await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        assert_eq!(state(db, "c").await, Some(TaskState::UpstreamFailed));
+        assert_eq!(run_state(db).await, "failed");
+        assert_eq!(count(db, "callback").await, 0, "the Dag has no callback");
+    });
+}
+
+#[test]
+fn a_task_whose_process_died_without_a_word_is_tried_again() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({"retries": 1}))]).await;
+        run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Running).retries(1)]).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        let id = first(db, "SELECT id FROM task_instance").await.uuid("id").unwrap();
+        let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
+        db.exec(adopt).await.unwrap();
+
+        let ended = Ended::Task { key: key("a", 1), ti_id: id, report: Report::Success, info: None };
+        scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
+
+        assert_eq!(state(db, "a").await, Some(TaskState::UpForRetry));
+        assert_eq!(count(db, "task_instance_history").await, 1);
+        let log = "SELECT count(*) AS n FROM log WHERE event IN ('state mismatch', 'failed')";
+        assert_eq!(first(db, log).await.int("n").unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_task_that_reported_its_own_end_is_left_alone() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({}))]).await;
+        run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Scheduled)]).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        let id = first(db, "SELECT id FROM task_instance").await.uuid("id").unwrap();
+
+        let ended = Ended::Task { key: key("a", 1), ti_id: id, report: Report::Settled, info: None };
+        scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
+
+        assert_eq!(state(db, "a").await, Some(TaskState::Scheduled));
+        assert_eq!(count(db, "log").await, 0);
+    });
+}
+
+#[test]
+fn a_mapped_task_gets_its_copies_and_they_are_queued_in_the_same_round() {
+    on_each_database(async |db| {
+        let expand = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": {"__type": "xcomref", "__var": {"task_id": "a", "key": "return_value"}}}}});
+        let mapped = json!({"_is_mapped": true, "_needs_expansion": true, "partial_kwargs": {}, "expand_input": expand, "_expand_input_attr": "expand_input"});
+        let version = dag(db, &[("a", &["m"], json!({})), ("m", &[], mapped)]).await;
+        run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Success), waiting("m")]).await;
+        let length = vec![
+            ("dag_id", "d".into()),
+            ("task_id", "a".into()),
+            ("run_id", "r".into()),
+            ("map_index", MapIndex::UNMAPPED.into()),
+            ("length", 3.into()),
+        ];
+        insert(db, "task_map", length).await;
+        let (mut scheduler, _home) = scheduler(db, 8).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        let copies = "SELECT count(*) AS n FROM task_instance WHERE task_id = 'm' AND map_index BETWEEN 0 AND 2 AND state = 'queued'";
+        assert_eq!(first(db, copies).await.int("n").unwrap(), 3);
+    });
+}
+
+fn key(task: &str, try_number: i32) -> slipstream_core::ids::TiKey {
+    slipstream_core::ids::TiKey {
+        dag_id: "d".into(),
+        task_id: task.into(),
+        run_id: "r".into(),
+        try_number,
+        map_index: MapIndex::UNMAPPED,
+    }
+}
