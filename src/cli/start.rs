@@ -76,7 +76,8 @@ fn announce(name: &str, config: &Config) {
              Defaults and the environment are used"
         );
     }
-    for note in config.notes() {
+    // The scheduler says it for the worker that it starts.
+    for note in config.notes().iter().filter(|_| name != "worker") {
         tracing::warn!("{note}");
     }
 }

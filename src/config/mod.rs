@@ -13,6 +13,7 @@ mod key;
 pub mod keys;
 mod not_honoured;
 mod resolve;
+mod unread;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{deprecated, ini::Ini, keys};
+use super::{deprecated, ini::Ini, keys, unread};
 
 /// Sections of the components that Slipstream takes the place of.
 const OURS: &[&str] = &[
@@ -166,7 +166,7 @@ const PYTHON: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// One sentence per option that is set and not honoured.
+/// One sentence per option that is set to something else than its default and not honoured.
 pub(super) fn notes(env: &BTreeMap<String, String>, ini: &Ini) -> Vec<String> {
     let read: BTreeSet<_> = keys::all().map(|key| (key.section(), key.name())).collect();
     let honoured = |section: &str, name: &str| {
@@ -176,15 +176,20 @@ pub(super) fn notes(env: &BTreeMap<String, String>, ini: &Ini) -> Vec<String> {
             || deprecated::is_old_name(section, name)
             || PYTHON.iter().any(|(of, names)| *of == section && names.contains(&name))
     };
-    let in_env = env.keys().filter_map(|variable| {
+    let in_env = env.iter().filter_map(|(variable, value)| {
         let (section, name) = variable.strip_prefix("AIRFLOW__")?.split_once("__")?;
-        Some((section.to_lowercase(), name.to_lowercase()))
+        Some(((section.to_lowercase(), name.to_lowercase()), value.clone()))
     });
-    let in_file = ini.options().map(|(section, name)| (section.to_owned(), name.to_owned()));
-    let set: BTreeSet<_> = in_env.chain(in_file).collect();
+    let in_file = ini.options().map(|(section, name)| {
+        let value = ini.get(section, name).and_then(Result::ok).unwrap_or_default();
+        ((section.to_owned(), name.to_owned()), value)
+    });
+    // The environment comes last: it wins.
+    let set: BTreeMap<_, _> = in_file.chain(in_env).collect();
     set.into_iter()
-        .filter(|(section, name)| OURS.contains(&section.as_str()) && !honoured(section, name))
-        .map(|(section, name)| format!("[{section}] {name} is set, but Slipstream does not honour it"))
+        .filter(|((section, name), _)| OURS.contains(&section.as_str()) && !honoured(section, name))
+        .filter(|((section, name), value)| !unread::is_default(section, name, value))
+        .map(|((section, name), _)| format!("[{section}] {name} is set, but Slipstream does not honour it"))
         .collect()
 }
 
@@ -202,7 +207,9 @@ mod tests {
             ("AIRFLOW__SCHEDULER__USE_ROW_LEVEL_LOCKING", "False"),
         ];
         let env = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let ini = Ini::parse("[scheduler]\nno_such_option = 1\n").unwrap();
+        // What a new airflow.cfg says anyway asks for nothing.
+        let ini = "[scheduler]\nno_such_option = 1\nenable_tracemalloc = False\n[state_store]\ndefault_retention_days = 30\n";
+        let ini = Ini::parse(ini).unwrap();
         let notes = notes(&env, &ini);
         assert_eq!(
             notes,

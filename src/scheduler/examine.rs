@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::run::{self, Decision, Examination, Facts, FailureReason, Outcome, TiRef};
-use slipstream_core::state::{RunState, RunType};
+use slipstream_core::run::{self, Decision, Examination, Facts, FailureReason, Outcome, RunFacts, TiRef};
+use slipstream_core::state::{RunState, RunType, UnknownState};
 use uuid::Uuid;
 
 use super::tick::Scheduler;
@@ -171,6 +171,7 @@ impl Pass<'_> {
         for (run, dag) in runs.iter_mut().zip(dags) {
             let Some(dag) = dag else { continue };
             if run.bundle_version.is_some()
+                || run.unreadable.is_some()
                 || run.ti_versions.contains(&dag.version_id)
                 || integrity::version_in_history(tx, run, dag.version_id).await?
             {
@@ -198,6 +199,10 @@ impl Pass<'_> {
             applied,
             next,
         };
+        if let Some(why) = &run.unreadable {
+            leave_alone(facts, why);
+            return Ok(looked(Applied::default(), Next::Waits));
+        }
         let Some(dag) = dag else {
             tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, "Couldn't find the serialised Dag, its run waits");
             return Ok(looked(Applied::default(), Next::Waits));
@@ -207,7 +212,15 @@ impl Pass<'_> {
             return Ok(looked(Applied::default(), Next::Later(Some(date))));
         }
         let needs = run::needs(&dag.dag, facts, &run.tis);
-        let loaded = snapshot::load_needs(tx, facts, &needs).await?;
+        let loaded = match snapshot::load_needs(tx, facts, &needs).await {
+            Ok(loaded) => loaded,
+            // A row of the run before this one, say.
+            Err(StoreError::UnknownState(why)) => {
+                leave_alone(facts, &why);
+                return Ok(looked(Applied::default(), Next::Waits));
+            }
+            Err(error) => return Err(error),
+        };
         let mut judged = run::examine(
             &Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options: self.options },
             self.now,
@@ -307,6 +320,15 @@ impl Pass<'_> {
             if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
         metrics::timing(name, took.max(TimeDelta::zero()).to_std().unwrap_or_default(), &tags);
     }
+}
+
+/// One row that a newer program or a person wrote must not stop the other runs.
+fn leave_alone(run: &RunFacts, why: &UnknownState) {
+    tracing::error!(
+        dag_id = %run.dag_id,
+        run_id = %run.run_id,
+        "{why}: the run is left alone until the row is corrected, e.g. by clearing the task instance"
+    );
 }
 
 /// Keeps of a judgement what does not start anything. A run in which something could start goes on.

@@ -194,3 +194,23 @@ fn key(task: &str, try_number: i32) -> slipstream_core::ids::TiKey {
         map_index: MapIndex::UNMAPPED,
     }
 }
+
+#[test]
+fn a_row_in_an_unknown_state_stops_only_its_own_run() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({})), ("b", &[], json!({}))]).await;
+        NewRun { logical_date: testing::at(60), ..NewRun::new("d", "odd") }.insert(db).await;
+        NewTi::new("d", "odd", "a").insert(db).await;
+        run(db, version, &["a", "b"].map(waiting)).await;
+        let odd = "UPDATE task_instance SET state = 'paused_forever' WHERE run_id = 'odd'";
+        db.exec(db.sql(odd)).await.unwrap();
+        let (mut scheduler, _home) = scheduler(db, 8).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        let queued = "SELECT count(*) AS n FROM task_instance WHERE run_id = 'r' AND state = 'queued'";
+        assert_eq!(first(db, queued).await.int("n").unwrap(), 2);
+        let run = first(db, "SELECT state FROM dag_run WHERE run_id = 'odd'").await;
+        assert_eq!(run.text("state").unwrap(), "running");
+    });
+}

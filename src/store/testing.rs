@@ -1,7 +1,8 @@
 //! Databases and rows for tests: every test has a fresh, migrated database of its own.
 //!
 //! SQLite is a copy of a template, which is migrated by Airflow once if it is missing. PostgreSQL is used where
-//! `PG_ADMIN_URL` (by default the local server) can be reached and has the template; else the test says that it skips it.
+//! `PG_ADMIN_URL` says, and must then be there with its template; without the variable the local server is used if it
+//! answers, and the test says that it skips it if not.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,7 +68,7 @@ pub fn sqlite_target(path: &Path) -> Target {
     }
 }
 
-fn sqlite_template() -> PathBuf {
+pub(crate) fn sqlite_template() -> PathBuf {
     let directory = std::env::temp_dir().join("slipstream-harness");
     let template = directory.join(format!("template-{VERSION}.db"));
     if !template.exists() {
@@ -110,6 +111,8 @@ impl Postgres {
         match Self::command(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await {
             Ok(()) => Some(Self { admin, name }),
             Err(error) => {
+                // A server that was asked for must be there.
+                assert!(std::env::var_os("PG_ADMIN_URL").is_none(), "no database on PG_ADMIN_URL: {error}");
                 eprintln!("skipped on PostgreSQL: {error}");
                 None
             }

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use slipstream_core::ids::{DagId, MapIndex, RunId};
 use slipstream_core::run::{RunFacts, TiFacts};
+use slipstream_core::state::UnknownState;
 use uuid::Uuid;
 
 use super::{Conn, Param, Row, StoreError, Tx};
@@ -37,6 +38,8 @@ pub struct RunSnapshot {
     pub ti_versions: BTreeSet<Uuid>,
     /// The newest `updated_at` of its task instances.
     pub touched_at: Option<DateTime<Utc>>,
+    /// Why it cannot be decided about: a task instance is in a state that this version does not know.
+    pub unreadable: Option<UnknownState>,
 }
 
 impl RunSnapshot {
@@ -89,7 +92,19 @@ pub async fn load_runs(
             ") ORDER BY bdr.sort_ordinal NULLS FIRST, dr.last_scheduling_decision NULLS FIRST, dr.run_after, dr.id",
         )
         .push(tx.dialect().pg(" FOR NO KEY UPDATE OF dr SKIP LOCKED"));
-    let mut runs = tx.all(sql).await?.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
+    let mut runs = Vec::new();
+    for row in tx.all(sql).await? {
+        match read_run(&row) {
+            Ok(run) => runs.push(run),
+            // One row that a newer program wrote must not stop the other runs.
+            Err(StoreError::UnknownState(why)) => tracing::error!(
+                dag_id = row.text("dag_id")?,
+                run_id = row.text("run_id")?,
+                "{why}: the run is left alone until the row is corrected"
+            ),
+            Err(error) => return Err(error),
+        }
+    }
     load_task_instances(tx, &mut runs).await?;
     Ok(runs)
 }
@@ -116,6 +131,7 @@ fn read_run(row: &Row) -> Result<RunSnapshot, StoreError> {
         tis: Vec::new(),
         ti_versions: BTreeSet::new(),
         touched_at: None,
+        unreadable: None,
     })
 }
 
@@ -128,6 +144,7 @@ pub async fn load_task_instances(tx: &Tx, runs: &mut [RunSnapshot]) -> Result<()
     for (index, run) in runs.iter_mut().enumerate() {
         run.tis.clear();
         run.ti_versions.clear();
+        run.unreadable = None;
         at.insert(run.id, index);
     }
     if runs.is_empty() {
@@ -145,7 +162,11 @@ pub async fn load_task_instances(tx: &Tx, runs: &mut [RunSnapshot]) -> Result<()
         let Some(run) = at.get(&row.int("run")?).and_then(|index| runs.get_mut(*index)) else { continue };
         run.ti_versions.extend(row.uuid_opt("dag_version_id")?);
         run.touched_at = run.touched_at.max(row.time_opt("updated_at")?);
-        run.tis.push(read_ti(&row)?);
+        match read_ti(&row) {
+            Ok(ti) => run.tis.push(ti),
+            Err(StoreError::UnknownState(why)) => run.unreadable = Some(why),
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
