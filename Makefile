@@ -64,6 +64,10 @@ test-rust: ## All Rust tests; with PG_ADMIN_URL also those on PostgreSQL
 test-python: venv ## All Python tests
 	$(VENV)/bin/python -W ignore -m unittest discover -s tests/python -p 'test_*.py'
 
+.PHONY: test-crash
+test-crash: build ## Kill parts of a running deployment, and see that nothing is lost or done twice (about 15 minutes)
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/crash.py $(ARGS)
+
 .PHONY: conformance
 conformance: venv ## Compare with stock Airflow's recorded pictures: all cases on PostgreSQL, a choice on SQLite
 	tests/support/with_postgres.sh $(CONFORMANCE) --engine slipstream --db postgres $(ARGS)

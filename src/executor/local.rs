@@ -184,8 +184,14 @@ impl Held {
             }
             self.confirm(&key, worker);
         }
-        let unknown = self.work.values().filter(|entry| entry.confirmed_by != Some(worker));
-        unknown.map(|entry| entry.workload.clone()).collect()
+        let unknown = self.work.values_mut().filter(|entry| entry.confirmed_by != Some(worker));
+        unknown
+            .map(|entry| {
+                // Whatever the worker before had of it is gone: it is handed over once, and ends once.
+                entry.times = 1;
+                entry.workload.clone()
+            })
+            .collect()
     }
 }
 
@@ -370,4 +376,34 @@ fn ended(event: &ExecutorEvent) -> Option<WorkloadKey> {
 
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "the worker has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work() -> Workload {
+        let ti = serde_json::json!({
+            "id": Uuid::nil(), "task_id": "t", "dag_id": "d", "run_id": "r", "try_number": 1, "map_index": -1,
+            "queue": "default", "pool_slots": 1, "priority_weight": 1, "context_carrier": {}
+        });
+        serde_json::from_value(serde_json::json!({
+            "type": "ExecuteTask", "token": "", "dag_rel_path": "d.py", "log_path": null, "ti": ti,
+            "bundle_info": {"name": "dags-folder", "version": null}, "sentry_integration": ""
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_resumed_task_whose_worker_was_killed_takes_one_slot() {
+        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut held = Held::default();
+        held.add(work());
+        held.confirm(&work().key(), first);
+        // It is resumed while its first process is ending.
+        held.add(work());
+        assert_eq!(held.meet(second, &[]).len(), 1);
+        held.end(&work().key());
+        assert!(held.work.is_empty());
+    }
 }

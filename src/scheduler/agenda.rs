@@ -66,6 +66,12 @@ impl Agenda {
         (numbered, named)
     }
 
+    /// Puts back what was taken and could not be examined.
+    pub(super) fn put_back(&mut self, runs: &BTreeSet<i64>, keys: &BTreeSet<RunKey>) {
+        self.numbered.extend(runs);
+        self.named.extend(keys.iter().cloned());
+    }
+
     /// Whether a run waits to be examined, or a step to be taken.
     pub(super) fn has_work(&self) -> bool {
         self.has_runs()

@@ -22,6 +22,9 @@ use crate::store::snapshot::{self, Pausing, RunSnapshot};
 use crate::store::{Db, StoreError, Tx, deadlines, integrity, retry};
 use crate::telemetry::metrics;
 
+/// How long a run that could not be examined is left alone.
+const TROUBLED: TimeDelta = TimeDelta::seconds(30);
+
 /// What one look at a run found.
 #[derive(Debug)]
 struct Looked {
@@ -82,6 +85,57 @@ impl Scheduler {
         pausing: Pausing,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
+        match self.look_at_all(ids, keys, pausing, now).await {
+            Ok(looked) => looked.into_iter().for_each(|look| self.follow_up(look)),
+            Err(error) if error.is_transient() => {
+                self.agenda.put_back(ids, keys);
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::error!(%error, "dag runs could not be examined together; each is examined by itself");
+                self.examine_apart(ids, keys, pausing, now).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One run that cannot be examined must not hold up the others.
+    async fn examine_apart(
+        &mut self,
+        ids: &BTreeSet<i64>,
+        keys: &BTreeSet<(DagId, RunId)>,
+        pausing: Pausing,
+        now: DateTime<Utc>,
+    ) {
+        for id in ids {
+            match self.look_at_all(&BTreeSet::from([*id]), &BTreeSet::new(), pausing, now).await {
+                Ok(looked) => looked.into_iter().for_each(|look| self.follow_up(look)),
+                Err(error) => {
+                    tracing::error!(dag_run_id = id, %error, "the dag run cannot be examined; it is looked at again later");
+                    // No write up to now brings it back, only the moment or a later write.
+                    self.seen.examined(*id, Some(now));
+                    self.agenda.look_later(now + TROUBLED, *id);
+                }
+            }
+        }
+        for key in keys {
+            match self.look_at_all(&BTreeSet::new(), &BTreeSet::from([key.clone()]), pausing, now).await {
+                Ok(looked) => looked.into_iter().for_each(|look| self.follow_up(look)),
+                // The poll finds it by its number, and puts it off then.
+                Err(error) => {
+                    tracing::error!(dag_id = %key.0, run_id = %key.1, %error, "the dag run cannot be examined");
+                }
+            }
+        }
+    }
+
+    async fn look_at_all(
+        &self,
+        ids: &BTreeSet<i64>,
+        keys: &BTreeSet<(DagId, RunId)>,
+        pausing: Pausing,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Looked>, StoreError> {
         let pass = Pass {
             db: &self.db,
             bag: &self.bag,
@@ -92,18 +146,7 @@ impl Scheduler {
             pausing,
             now,
         };
-        let looked = match retry("examine dag runs", || pass.run(ids, keys)).await {
-            Ok(looked) => looked,
-            Err(error) => {
-                // What was taken off the agenda must come back; the deep poll finds it.
-                self.seen.forget_all();
-                return Err(error);
-            }
-        };
-        for look in looked {
-            self.follow_up(look);
-        }
-        Ok(())
+        retry("examine dag runs", || pass.run(ids, keys)).await
     }
 
     fn follow_up(&mut self, look: Looked) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use slipstream_core::ids::{RunId, TiKey};
+use slipstream_core::ids::{DagId, RunId, TiKey};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
@@ -57,13 +57,42 @@ struct Mismatch<'a> {
     message: String,
 }
 
+/// What became of the tries that were reported.
+struct Mended {
+    /// Runs that are to be examined.
+    runs: Vec<(DagId, RunId)>,
+    /// Rows that another transaction holds.
+    locked: HashSet<Uuid>,
+}
+
 impl Scheduler {
+    /// Processes what has been reported. What cannot be written now is kept for the next round; what cannot be written at
+    /// all is dropped, alone: the row's heartbeat runs out then.
+    pub(super) async fn process_all_ended(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let ended = std::mem::take(&mut self.ended);
+        let error = match self.process_ended(&ended, now).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if error.is_transient() {
+            self.ended.splice(..0, ended);
+            return Err(error);
+        }
+        for (index, event) in ended.iter().enumerate() {
+            match self.process_ended(std::slice::from_ref(event), now).await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => {
+                    self.ended.splice(..0, ended.iter().skip(index).cloned());
+                    return Err(error);
+                }
+                Err(error) => tracing::error!(?event, %error, "an executor's report cannot be processed"),
+            }
+        }
+        Ok(())
+    }
+
     /// Brings the database in line with what the executor reports.
-    pub(super) async fn process_ended(
-        &mut self,
-        ended: &[Ended],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    async fn process_ended(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
         self.process_callbacks(ended).await?;
         let mut tries: HashMap<Uuid, (Report, Option<&str>)> = HashMap::new();
         for event in ended {
@@ -78,22 +107,31 @@ impl Scheduler {
         }
         let held = self.executor.held_tasks();
         let this: &Self = self;
-        let runs = retry("executor events", || this.mend(&tries, &held, now)).await?;
-        for (dag_id, run_id) in runs {
+        let mended = retry("executor events", || this.mend(&tries, &held, now)).await?;
+        for (dag_id, run_id) in mended.runs {
             self.agenda.look_at_named(dag_id, run_id);
         }
+        self.put_off.extend(
+            ended
+                .iter()
+                .filter(|event| matches!(event, Ended::Task { ti_id, .. } if mended.locked.contains(ti_id)))
+                .cloned(),
+        );
         Ok(())
     }
 
-    /// Fails or retries the tries that are still active in the database. Returns the runs that are to be examined.
+    /// Fails or retries the tries that are still active in the database.
     async fn mend(
         &self,
         tries: &HashMap<Uuid, (Report, Option<&str>)>,
         held: &HashSet<Uuid>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<(slipstream_core::ids::DagId, RunId)>, StoreError> {
+    ) -> Result<Mended, StoreError> {
         let tx = self.db.begin().await?;
         let rows = ended_tis::lock(&tx, tries.keys().copied()).await?;
+        let got: HashSet<Uuid> = rows.iter().map(|ti| ti.id).collect();
+        let missing = tries.keys().copied().filter(|id| !got.contains(id)).collect();
+        let locked = ended_tis::existing(&tx, missing).await?;
         let dag_ids: BTreeSet<_> = rows.iter().map(|ti| ti.key.dag_id.clone()).collect();
         let dags = self.bag.latest(&tx, &dag_ids).await?;
         let mut runs = Vec::new();
@@ -107,7 +145,7 @@ impl Scheduler {
             runs.push((ti.key.dag_id.clone(), ti.key.run_id.clone()));
         }
         tx.commit().await?;
-        Ok(runs)
+        Ok(Mended { runs, locked })
     }
 
     /// Whether the row still looks as if the try were going on, and nobody else has taken it over meanwhile.

@@ -16,6 +16,8 @@ impl Scheduler {
     /// Makes the runs that are due; comes again at once while there are more.
     pub(super) async fn create_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.create_runs = false;
+        // What is due and cannot be made must not keep the loop awake.
+        self.clocks.next_due = None;
         self.custom.collect(&mut self.answers);
         let made = create_runs::run_once(&self.db, &self.bag, &self.create, &self.answers, now).await?;
         for created in &made.created {
@@ -24,8 +26,6 @@ impl Scheduler {
         }
         self.agenda.start_runs |= !made.created.is_empty();
         self.agenda.create_runs |= made.more == More::Yes;
-        // What is due and cannot be made must not keep the loop awake.
-        self.clocks.next_due = None;
         if !made.created.is_empty() {
             self.poll_soon();
         }

@@ -81,6 +81,8 @@ pub struct Scheduler {
     logs: LogTemplate,
     events: UnboundedReceiver<ExecutorEvent>,
     pub(super) ended: Vec<Ended>,
+    /// What could not be processed because another transaction held the row; tried again at the next poll.
+    pub(super) put_off: Vec<Ended>,
     timers: Timers,
     pub(super) clocks: Clocks,
     pub(super) custom: CustomTimetables,
@@ -142,6 +144,7 @@ impl Scheduler {
             logs,
             events,
             ended: Vec::new(),
+            put_off: Vec::new(),
             clocks: Clocks { poll: past, deep_poll: past, reexamine: now, heartbeat: now, next_due: None },
             versions_at: None,
         })
@@ -157,7 +160,15 @@ impl Scheduler {
         let mut pause = Duration::from_millis(100);
         let mut loops = 0;
         while !shutdown.is_asked() {
-            match self.tick(Utc::now()).await {
+            // A database that does not answer must not keep the scheduler from ending. What is cut off is rolled back.
+            let round = tokio::select! {
+                round = self.tick(Utc::now()) => round,
+                () = asked_for(&shutdown, LAST_ROUND) => {
+                    tracing::warn!("the last round was cut off: the metadata database takes too long to answer");
+                    break;
+                }
+            };
+            match round {
                 Ok(()) => pause = Duration::from_millis(100),
                 Err(error) => {
                     tracing::error!(%error, "a step of the loop failed, it is tried again in {} ms", pause.as_millis());
@@ -172,8 +183,15 @@ impl Scheduler {
             self.wait(&mut shutdown).await;
         }
         tracing::info!("Exited execute loop");
-        job::complete(&self.db, self.job, JobEnd::Success, Utc::now()).await?;
-        Ok(())
+        let complete = job::complete(&self.db, self.job, JobEnd::Success, Utc::now());
+        match tokio::time::timeout(LAST_ROUND, complete).await {
+            Ok(done) => Ok(done?),
+            // Without a heartbeat the others will find out.
+            Err(_) => Err(StoreError::Unreachable(
+                "the end of the scheduler's job was not written in time".to_owned(),
+            )
+            .into()),
+        }
     }
 
     /// Sleeps until an event, the next poll, or the next moment that something is due.
@@ -241,30 +259,30 @@ impl Scheduler {
         self.timers.hasten(Duty::Orphans, Utc::now());
     }
 
-    /// One round. Every step takes the time anew: what it reads may be younger than the round.
+    /// One round. Every step takes the time anew: what it reads may be younger than the round. A step that fails for a
+    /// reason of its own does not keep the others from being done; it comes again when a poll finds its work.
     async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.heartbeat(now).await;
         self.drain();
-        self.look_around(now).await?;
+        passing("poll", self.look_around(now).await)?;
         self.agenda.ripen(now);
         if self.agenda.create_runs {
-            self.create_runs(Utc::now()).await?;
+            passing("create runs", self.create_runs(Utc::now()).await)?;
         }
         if self.agenda.start_runs {
-            self.start_runs(Utc::now()).await?;
+            passing("start runs", self.start_runs(Utc::now()).await)?;
         }
         if self.agenda.has_runs() {
-            self.examine_runs(Utc::now()).await?;
+            passing("examine runs", self.examine_runs(Utc::now()).await)?;
         }
         if !self.ended.is_empty() {
-            let ended = std::mem::take(&mut self.ended);
-            self.process_ended(&ended, Utc::now()).await?;
+            passing("executor events", self.process_all_ended(Utc::now()).await)?;
         }
         if self.agenda.enqueue {
-            self.enqueue(Utc::now()).await?;
+            passing("queue task instances", self.enqueue(Utc::now()).await)?;
         }
         if self.agenda.deadlines || self.agenda.callbacks {
-            self.deadlines_and_callbacks(Utc::now()).await?;
+            passing("deadlines and callbacks", self.deadlines_and_callbacks(Utc::now()).await)?;
         }
         if let Some(duty) = self.timers.due(now) {
             self.duty(duty, now).await;
@@ -282,8 +300,11 @@ impl Scheduler {
     /// Asks the database, when it is time, what others changed.
     async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         if now >= later(self.clocks.poll, self.options.poll) || self.is_due(now) {
-            let pending = watch::pending(&self.db, now).await?;
+            // Before the query, so that one that fails does not come again at once.
             self.clocks.poll = now;
+            self.clocks.next_due = None;
+            self.ended.append(&mut self.put_off);
+            let pending = watch::pending(&self.db, now).await?;
             self.clocks.next_due = pending.next_due;
             self.agenda.start_runs |= pending.queued_runs;
             self.agenda.enqueue |= pending.scheduled_tis;
@@ -355,6 +376,26 @@ impl Scheduler {
         } else {
             crate::telemetry::metrics::incr("scheduler_heartbeat", &[]);
         }
+    }
+}
+
+/// How long the round in which the scheduler is told to end may go on, and how long its job row may take to be closed.
+const LAST_ROUND: Duration = Duration::from_secs(5);
+
+/// Returns `limit` after the scheduler was told to end.
+async fn asked_for(shutdown: &Shutdown, limit: Duration) {
+    shutdown.asked().await;
+    tokio::time::sleep(limit).await;
+}
+
+/// Lets pass only errors that every other step would meet as well: those of the connection.
+fn passing(step: &'static str, done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(error) if !error.is_transient() => {
+            tracing::error!(step, %error, "a step of the loop failed; the other steps go on");
+            Ok(())
+        }
+        other => other,
     }
 }
 

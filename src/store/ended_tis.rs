@@ -1,5 +1,7 @@
 //! Task instances whose process is gone.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use slipstream_core::ids::{MapIndex, TiKey};
 use slipstream_core::state::TaskState;
@@ -55,6 +57,18 @@ pub async fn lock(tx: &Tx, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<En
             })
         })
         .collect()
+}
+
+/// Which of these rows there are at all: [`lock`] leaves out those that another transaction holds.
+///
+/// # Errors
+/// As any statement.
+pub async fn existing(tx: &Tx, ids: Vec<Uuid>) -> Result<HashSet<Uuid>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = tx.all(tx.sql("SELECT id FROM task_instance WHERE id IN (?)").bind_list(ids)).await?;
+    rows.iter().map(|row| row.uuid("id")).collect()
 }
 
 /// Ends a task instance whose Dag cannot be found in the state that its executor reports.

@@ -59,8 +59,10 @@ impl From<DbErr> for StoreError {
                 Some("40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" | "773") => {
                     Self::Conflict(text)
                 }
-                // Admin shutdown, crash shutdown, cannot connect now, too many connections, database starting or dropped.
-                Some("57P01" | "57P02" | "57P03" | "53300") => Self::Unreachable(text),
+                // Admin shutdown, crash shutdown, cannot connect now, too many connections, database starting or dropped,
+                // idle for too long; class 08: trouble with the connection.
+                Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => Self::Unreachable(text),
+                Some(code) if code.starts_with("08") && code.len() == 5 => Self::Unreachable(text),
                 _ if db.is_unique_violation() || db.is_foreign_key_violation() => Self::Refused(text),
                 _ => Self::Db(text),
             },

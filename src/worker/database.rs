@@ -11,7 +11,7 @@ use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, Task
 use crate::executor::ExecuteTask;
 use crate::store::execution::heartbeat::HeartbeatReply;
 use crate::store::execution::{self, EnterRunning, ExecutionError, Finish, FinishState, RunError};
-use crate::store::{Db, withdrawn};
+use crate::store::{Db, StoreError, withdrawn};
 use crate::supervisor::answer::{self, Asker, Startup, startup_details};
 use crate::supervisor::value::Fields;
 use crate::supervisor::{Answerer, Terminal as Told};
@@ -93,9 +93,17 @@ impl TaskServer for DatabaseServer {
     async fn heartbeat(&mut self, pid: i32) -> Result<(), ServerError> {
         let beat =
             execution::heartbeat(&self.all.db, self.task.ti.id, &self.all.hostname, i64::from(pid)).await;
-        match beat.map_err(|error| ServerError::Failed(error.to_string()))? {
+        match beat.map_err(failed)? {
             HeartbeatReply::Ok => Ok(()),
             refused => Err(ServerError::Refused(refusal_of_heartbeat(&refused))),
+        }
+    }
+
+    async fn repeat(&mut self, _report: &Value) -> Result<Terminal, ServerError> {
+        match self.answerer.replay().await {
+            Some(Ok(told)) => Ok(Terminal::Reported(told.state())),
+            Some(Err(error)) => Err(not_written(error)),
+            None => Err(ServerError::Failed("there is no report to repeat".to_owned())),
         }
     }
 
@@ -114,11 +122,7 @@ impl TaskServer for DatabaseServer {
         let report = Finish { state, end_date: Utc::now(), rendered_map_index };
         match execution::finish(&self.all.db, self.task.ti.id, &report).await {
             Ok(_) => Ok(()),
-            Err(ExecutionError::Refused(refusal)) => {
-                let message = refusal.message();
-                Err(Refused { status: refusal.status, message, detail: refusal.detail }.into())
-            }
-            Err(ExecutionError::Store(error)) => Err(ServerError::Failed(error.to_string())),
+            Err(error) => Err(not_written(error)),
         }
     }
 }
@@ -143,6 +147,23 @@ fn startup(task: &ExecuteTask) -> Startup {
     }
 }
 
+fn failed(error: StoreError) -> ServerError {
+    match error.is_transient() {
+        true => ServerError::Unreachable(error.to_string()),
+        false => ServerError::Failed(error.to_string()),
+    }
+}
+
+fn not_written(error: ExecutionError) -> ServerError {
+    match error {
+        ExecutionError::Refused(refusal) => {
+            let message = refusal.message();
+            Refused { status: refusal.status, message, detail: refusal.detail }.into()
+        }
+        ExecutionError::Store(error) => failed(error),
+    }
+}
+
 fn refusal_to_run(error: RunError) -> ServerError {
     let message = error.to_string();
     match error {
@@ -152,7 +173,7 @@ fn refusal_to_run(error: RunError) -> ServerError {
             let detail = json!({"reason": "invalid_state", "message": message, "previous_state": previous});
             Refused { status: 409, message, detail }.into()
         }
-        RunError::Store(_) => ServerError::Failed(message),
+        RunError::Store(error) => failed(error),
     }
 }
 

@@ -58,6 +58,10 @@ pub(crate) struct Script {
     pub(crate) withdrawn: Cell<bool>,
     /// Fail the next heartbeats.
     pub(crate) unreachable: Cell<bool>,
+    /// How often the database cannot be reached for a start, a report or an end.
+    pub(crate) outages: Cell<u32>,
+    /// The database goes away for a while once the task has started.
+    pub(crate) down_for_reports: Cell<bool>,
     /// Refuse to start.
     pub(crate) refuse_start: Cell<bool>,
     /// Tries are left.
@@ -69,6 +73,12 @@ pub(crate) struct Script {
 impl Script {
     fn saw(&self, what: impl Into<String>) {
         self.seen.borrow_mut().push(what.into());
+    }
+
+    fn is_down(&self) -> bool {
+        let left = self.outages.get();
+        self.outages.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// How often this was asked.
@@ -98,6 +108,10 @@ impl Servers for FakeServer {
     }
 }
 
+fn unreachable() -> ServerError {
+    ServerError::Unreachable("no database".to_owned())
+}
+
 fn refused(status: u16) -> ServerError {
     let detail = serde_json::json!({"reason": "not_running"});
     ServerError::Refused(Refused { status, message: "not running".to_owned(), detail })
@@ -112,6 +126,7 @@ impl Answers for FakeServer {
         let kind = field("type").unwrap_or_default();
         self.0.saw(kind);
         let terminal = match kind {
+            "SucceedTask" if self.0.is_down() => None,
             "SucceedTask" => Some(Terminal::Reported(TaskState::Success)),
             "TaskState" => field("state").and_then(|state| state.parse().ok()).map(Terminal::Announced),
             _ => None,
@@ -124,8 +139,14 @@ impl Answers for FakeServer {
 impl TaskServer for FakeServer {
     async fn run(&mut self, _pid: i32) -> Result<Started, ServerError> {
         self.0.saw("run");
+        if self.0.is_down() {
+            return Err(unreachable());
+        }
         if self.0.refuse_start.get() {
             return Err(refused(409));
+        }
+        if self.0.down_for_reports.take() {
+            self.0.outages.set(2);
         }
         let startup = Value::Map(vec![("type".into(), "StartupDetails".into())]);
         Ok(Started { startup, should_retry: self.0.should_retry.get() })
@@ -140,9 +161,13 @@ impl TaskServer for FakeServer {
         }
     }
 
+    async fn repeat(&mut self, report: &Value) -> Result<Terminal, ServerError> {
+        self.answer(report).await.terminal.ok_or_else(unreachable)
+    }
+
     async fn finish(&mut self, state: TaskState, label: Option<&str>) -> Result<(), ServerError> {
         self.0.saw(format!("finish {state} {}", label.unwrap_or("-")));
-        Ok(())
+        if self.0.is_down() { Err(unreachable()) } else { Ok(()) }
     }
 }
 

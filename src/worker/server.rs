@@ -36,6 +36,9 @@ pub(super) enum ServerError {
     Refused(#[from] Refused),
     /// The server could not be asked. Worth another try later.
     #[error("{0}")]
+    Unreachable(String),
+    /// The server failed, and would again.
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -86,6 +89,9 @@ pub(super) trait TaskServer: Answers {
 
     /// Says that process `pid` still runs.
     fn heartbeat(&mut self, pid: i32) -> impl Future<Output = Result<(), ServerError>>;
+
+    /// Writes the task's own report of its end, which could not be written when it came.
+    fn repeat(&mut self, report: &Value) -> impl Future<Output = Result<Terminal, ServerError>>;
 
     /// Writes a final state that was not reported by a message.
     fn finish(

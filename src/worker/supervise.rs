@@ -12,7 +12,7 @@ use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::TaskState;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::exit::{Exit, explain};
 use super::ladder::{Ladder, signal_group};
@@ -68,6 +68,29 @@ pub(super) trait Watcher {
 
 /// Requests that a process has sent before its end are answered until it is quiet for this long.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// How long a task's start or end waits for a server that cannot be reached. A task instance that waits longer in
+/// `queued` is taken for stuck (`[scheduler] task_queued_timeout`).
+const OUTAGE: Duration = Duration::from_secs(600);
+
+/// Asks until there is an answer, for as long as [`OUTAGE`]: a database that restarts costs no try.
+async fn until_reached<T>(
+    what: &'static str,
+    mut ask: impl AsyncFnMut() -> Result<T, ServerError>,
+) -> Result<T, ServerError> {
+    let end = Instant::now() + OUTAGE;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match ask().await {
+            Err(ServerError::Unreachable(why)) if Instant::now() < end => {
+                tracing::warn!(what, why, "the database cannot be told about a task; it is tried again");
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            answer => return answer,
+        }
+    }
+}
 
 /// Runs one try of a task and returns when its process is gone and everything about it is written.
 pub(super) async fn supervise(
@@ -164,7 +187,8 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
 
     /// Asks whether the task may run, and tells the process what it is.
     async fn enter(&mut self) -> Result<(), ServerError> {
-        let started = self.server.run(self.pid).await?;
+        let pid = self.pid;
+        let started = until_reached("start", async || self.server.run(pid).await).await?;
         self.should_retry = started.should_retry;
         self.next_heartbeat = Instant::now() + self.settings.heartbeat_interval;
         self.requests.send(Frame::new(0, started.startup));
@@ -261,7 +285,7 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
         match self.server.heartbeat(self.pid).await {
             Ok(()) => self.failed_heartbeats = 0,
             Err(ServerError::Refused(refused)) => self.withdraw(&refused),
-            Err(ServerError::Failed(why)) => self.miss_heartbeat(&why),
+            Err(ServerError::Failed(why) | ServerError::Unreachable(why)) => self.miss_heartbeat(&why),
         }
     }
 
@@ -362,22 +386,29 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
 
     /// `update_task_state_if_needed`
     async fn report_end(&mut self, exit: Exit) -> Outcome {
-        if let Some(message) = self.pending.take() {
-            let reply = self.server.answer(&message).await;
-            if reply.terminal.is_none() {
-                tracing::error!(
-                    ti_id = %self.task.ti.id, error = ?reply.error, "the task's report of its end could not be written"
-                );
-            }
-            let written = reply.terminal.is_some();
-            self.note_reply(&reply);
-            return if written { Outcome::SETTLED } else { Outcome::DONE };
+        if let Some(report) = self.pending.take() {
+            let written =
+                until_reached("report of its end", async || self.server.repeat(&report).await).await;
+            return match written {
+                Ok(terminal) => {
+                    self.terminal = Some(terminal);
+                    self.settle();
+                    Outcome::SETTLED
+                }
+                Err(error) => {
+                    tracing::error!(
+                        ti_id = %self.task.ti.id, %error, "the task's report of its end could not be written"
+                    );
+                    Outcome::DONE
+                }
+            };
         }
         let Some(state) = final_state(exit, self.terminal, self.should_retry) else {
             let reported = matches!(self.terminal, Some(Terminal::Reported(_)));
             return if reported { Outcome::SETTLED } else { Outcome::DONE };
         };
-        let written = self.server.finish(state, self.rendered_map_index.as_deref()).await;
+        let label = self.rendered_map_index.as_deref();
+        let written = until_reached("end", async || self.server.finish(state, label).await).await;
         self.settle();
         match written {
             Ok(()) => Outcome::SETTLED,

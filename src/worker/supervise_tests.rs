@@ -117,6 +117,27 @@ fn a_report_that_was_sent_just_before_the_end_counts() {
 }
 
 #[test]
+fn a_database_that_is_away_for_a_while_costs_no_try() {
+    local(async {
+        let mut trial = Trial::new();
+        trial.script().outages.set(2);
+        assert_eq!(trial.run("succeed").await, Outcome::SETTLED);
+        assert_eq!(*trial.script().seen.borrow(), ["run", "run", "run", "SucceedTask"]);
+    });
+}
+
+#[test]
+fn a_report_that_could_not_be_written_is_repeated_until_it_is() {
+    local(async {
+        let mut trial = Trial::new();
+        trial.script().down_for_reports.set(true);
+        assert_eq!(trial.run("succeed").await, Outcome::SETTLED);
+        assert_eq!(trial.script().count("SucceedTask"), 3);
+        assert!(trial.seen.settled.get());
+    });
+}
+
+#[test]
 fn what_the_task_announced_is_written_when_it_has_ended() {
     local(async {
         let mut trial = Trial::new();
