@@ -92,7 +92,11 @@ impl Scheduler {
     }
 
     /// Brings the database in line with what the executor reports.
-    async fn process_ended(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub(super) async fn process_ended(
+        &mut self,
+        ended: &[Ended],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         self.process_callbacks(ended).await?;
         let mut tries: HashMap<Uuid, (Report, Option<&str>)> = HashMap::new();
         for event in ended {
