@@ -179,10 +179,13 @@ impl Pass<'_> {
             return Ok(Vec::new());
         }
         let dags = self.dags(&tx, &runs).await?;
-        self.follow_new_versions(&tx, &mut runs, &dags).await?;
+        let behind = self.follow_new_versions(&tx, &mut runs, &dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
         for (run, dag) in runs.iter().zip(&dags) {
             looked.push(self.look(&tx, run, dag.as_ref()).await?);
+            if let Some(dag) = dag.as_ref().filter(|_| behind.contains(&run.id)) {
+                integrity::move_unfinished(&tx, run, dag.version_id, self.now).await?;
+            }
         }
         let examined: Vec<i64> =
             looked.iter().filter(|look| look.next != Next::Waits).map(|look| look.run).collect();
@@ -204,13 +207,16 @@ impl Pass<'_> {
         Ok(runs.iter().map(dag_of).collect())
     }
 
-    /// Runs that are not pinned follow the newest version of their Dag (`_verify_integrity_if_dag_changed`).
+    /// Runs that are not pinned follow the newest version of their Dag (`_verify_integrity_if_dag_changed`). Returns those
+    /// of which no task instance is of that version even then: Airflow asks again in each of its loops, so what is sent on
+    /// its way now is moved as well.
     async fn follow_new_versions(
         &self,
         tx: &Tx,
         runs: &mut [RunSnapshot],
         dags: &[Option<Arc<CachedDag>>],
-    ) -> Result<(), StoreError> {
+    ) -> Result<BTreeSet<i64>, StoreError> {
+        let mut behind = BTreeSet::new();
         for (run, dag) in runs.iter_mut().zip(dags) {
             let Some(dag) = dag else { continue };
             if run.bundle_version.is_some()
@@ -222,8 +228,11 @@ impl Pass<'_> {
             }
             integrity::verify(tx, run, dag, self.unixname, self.now).await?;
             snapshot::load_task_instances(tx, std::slice::from_mut(run)).await?;
+            if !run.ti_versions.contains(&dag.version_id) {
+                behind.insert(run.id);
+            }
         }
-        Ok(())
+        Ok(behind)
     }
 
     async fn look(

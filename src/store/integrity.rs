@@ -39,16 +39,7 @@ pub async fn verify(
 ) -> Result<(), StoreError> {
     let facts = &run.facts;
     tracing::info!(dag_id = %facts.dag_id, run_id = %facts.run_id, version = dag.version_number, "the run follows the Dag's new version");
-    let sql = tx
-        .sql(
-            "UPDATE task_instance SET dag_version_id = ?, updated_at = ? WHERE dag_id = ? AND run_id = ? AND state IN \
-             ('scheduled', 'queued', 'running', 'restarting', 'up_for_retry', 'up_for_reschedule', 'deferred', 'awaiting_input')",
-        )
-        .bind(dag.version_id)
-        .bind(now)
-        .bind(&facts.dag_id)
-        .bind(&facts.run_id);
-    tx.exec(sql).await?;
+    move_unfinished(tx, run, dag.version_id, now).await?;
     let loaded = snapshot::load_needs(tx, facts, &run::integrity_needs(&dag.dag, &run.tis)).await?;
     let changes = run::integrity(&dag.dag, facts, &run.tis, &loaded);
     let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, unixname, now };
@@ -61,5 +52,28 @@ pub async fn verify(
     };
     let rows = changes.new.into_iter().map(new_task_instance).collect();
     insert_task_instances(tx, &[(of, rows)], unixname, now).await?;
+    Ok(())
+}
+
+/// Gives the version to the run's task instances that have an unfinished state.
+///
+/// # Errors
+/// As any statement.
+pub async fn move_unfinished(
+    tx: &Tx,
+    run: &RunSnapshot,
+    version: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = tx
+        .sql(
+            "UPDATE task_instance SET dag_version_id = ?, updated_at = ? WHERE dag_id = ? AND run_id = ? AND state IN \
+             ('scheduled', 'queued', 'running', 'restarting', 'up_for_retry', 'up_for_reschedule', 'deferred', 'awaiting_input')",
+        )
+        .bind(version)
+        .bind(now)
+        .bind(&run.facts.dag_id)
+        .bind(&run.facts.run_id);
+    tx.exec(sql).await?;
     Ok(())
 }

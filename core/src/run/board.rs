@@ -4,7 +4,7 @@
 //! that were finished when the pass began. The board keeps both the present state of each row and those counts, so that
 //! passes can follow each other at once and still end as Airflow's do.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Dates, Decision, Facts, Reason, TiRef};
 use crate::dag::TaskIndex;
@@ -66,6 +66,8 @@ pub(super) struct TaskRows {
 pub(super) struct Board<'a> {
     pub(super) facts: Facts<'a>,
     pub(super) now: DateTime<Utc>,
+    /// Passes so far: what ends at once in a later one ends later.
+    passes: i64,
     pub(super) decisions: Vec<Decision>,
     rows: Vec<Row>,
     tasks: Vec<TaskRows>,
@@ -79,6 +81,7 @@ impl<'a> Board<'a> {
         let mut board = Self {
             facts,
             now,
+            passes: 0,
             decisions: Vec::new(),
             rows: Vec::with_capacity(facts.tis.len()),
             tasks: vec![TaskRows::default(); facts.dag.tasks.len()],
@@ -191,6 +194,7 @@ impl<'a> Board<'a> {
                 self.tasks[row.task.at()].tally.add(row.state);
             }
         }
+        self.passes += 1;
         let mut pass = Vec::new();
         for task in std::mem::take(&mut self.dirty) {
             self.tasks[task.at()].dirty = false;
@@ -222,6 +226,11 @@ impl<'a> Board<'a> {
         for below in dependents.chain(dag.scopes.watchers(task)).chain(dag.feeds.fed_by(task)) {
             self.look_at(*below);
         }
+    }
+
+    /// When what ends in this pass has ended, so that the order of the passes shows.
+    pub(super) fn end_of_pass(&self) -> DateTime<Utc> {
+        self.now + TimeDelta::microseconds(self.passes)
     }
 
     /// Writes a state and the decision for it.

@@ -91,7 +91,7 @@ fn schedule(board: &mut Board<'_>, index: RowIndex) {
     };
     board.decisions.push(decision);
     if to == TaskState::Success {
-        let now = board.now;
+        let now = board.end_of_pass();
         let row = board.row_mut(index);
         (row.start_date, row.end_date) = (Some(now), Some(now));
     }

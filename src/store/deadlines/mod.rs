@@ -4,8 +4,10 @@ mod create;
 mod miss;
 mod prune;
 mod reference;
+mod requeue;
 mod response;
 
 pub use create::{NewDeadlines, create};
 pub use miss::{Encrypt, MissedDeadline, handle_expired};
 pub use prune::prune;
+pub use requeue::requeued;

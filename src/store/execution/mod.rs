@@ -10,6 +10,7 @@ mod serialized;
 
 pub mod asset_reads;
 pub mod assets;
+pub mod clear_run;
 pub mod dag_run;
 pub mod dag_runs;
 pub mod defer;

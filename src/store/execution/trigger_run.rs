@@ -1,4 +1,4 @@
-//! `POST /dag-runs/{dag_id}/{run_id}` and `…/clear`: a task triggers a run (`airflow/api/common/trigger_dag.py`).
+//! `POST /dag-runs/{dag_id}/{run_id}`: a task triggers a run (`airflow/api/common/trigger_dag.py`).
 
 use std::collections::BTreeSet;
 
@@ -13,6 +13,7 @@ use crate::store::create_run::{self, Creation, NewRun, RunOptions, RunRefused, R
 use crate::store::dag_bag::DagBag;
 use crate::store::db::{Conn, Db, Tx};
 use crate::store::error::StoreError;
+use crate::store::row::Row;
 
 /// A run to be triggered.
 #[derive(Clone, Debug)]
@@ -107,13 +108,12 @@ fn refused(why: &RunRefused) -> Refusal {
     Refusal::new(400, reason, why.to_string())
 }
 
-/// Whether tasks may trigger runs of the Dag.
-async fn check_dag(tx: &Tx, dag_id: &DagId) -> Result<(), ExecutionError> {
+/// Whether the Dag is there, parsed without errors; the row says which types of runs it allows.
+pub(super) async fn check_parsed(tx: &Tx, dag_id: &DagId) -> Result<Row, ExecutionError> {
     let sql = tx
         .sql("SELECT is_stale, has_import_errors, allowed_run_types FROM dag WHERE dag_id = ?")
         .bind(dag_id);
-    let row = tx.one(sql).await?;
-    let row = match row {
+    let row = match tx.one(sql).await? {
         Some(row) if !row.bool("is_stale")? => row,
         _ => return Err(Refusal::not_found(format!("Dag with dag_id: '{dag_id}' not found")).into()),
     };
@@ -121,6 +121,12 @@ async fn check_dag(tx: &Tx, dag_id: &DagId) -> Result<(), ExecutionError> {
         let message = format!("Dag with dag_id '{dag_id}' has import errors and cannot be triggered");
         return Err(Refusal::new(400, "import_errors", message).into());
     }
+    Ok(row)
+}
+
+/// Whether tasks may trigger runs of the Dag.
+async fn check_dag(tx: &Tx, dag_id: &DagId) -> Result<(), ExecutionError> {
+    let row = check_parsed(tx, dag_id).await?;
     if let Json::Array(allowed) = row.json("allowed_run_types")?
         && !allowed.iter().any(|one| one == RunType::OperatorTriggered.as_str())
     {
@@ -150,14 +156,4 @@ async fn write_note(tx: &Tx, run: i64, note: Option<&str>, now: DateTime<Utc>) -
         .bind(now);
     tx.exec(sql).await?;
     Ok(())
-}
-
-/// Clears a run, so that all its tasks run again.
-///
-/// # Errors
-/// 501: not supported yet.
-pub async fn clear(_: &Db, dag_id: &DagId, run_id: &RunId) -> Result<(), ExecutionError> {
-    let message =
-        format!("Dag run '{run_id}' of Dag '{dag_id}' exists, and resetting runs is not supported yet");
-    Err(Refusal::new(501, "not_implemented", message).into())
 }

@@ -105,6 +105,9 @@ pub async fn load_runs(
             Err(error) => return Err(error),
         }
     }
+    // A run that several backfills have processed is found once for each.
+    let mut seen = BTreeSet::new();
+    runs.retain(|run| seen.insert(run.id));
     load_task_instances(tx, &mut runs).await?;
     Ok(runs)
 }

@@ -5,6 +5,7 @@ use chrono::Utc;
 use super::super::value::{Fields, Message};
 use super::failure::{Failure, error};
 use super::{Answerer, Asker, Response, SecretsBackend, wire};
+use crate::store::execution::clear_run;
 use crate::store::execution::dag_runs::{self, Paused, RunFilter};
 use crate::store::execution::trigger_run::{self, TriggerOutcome, TriggerRun};
 
@@ -84,7 +85,7 @@ impl<B: SecretsBackend> Answerer<B> {
         match outcome {
             TriggerOutcome::Created => {}
             TriggerOutcome::Exists if fields.bool_opt("reset_dag_run")? == Some(true) => {
-                trigger_run::clear(&self.db, &request.dag_id, &request.run_id).await?;
+                clear_run::clear(&self.db, &request.dag_id, &request.run_id, &self.options.dags).await?;
             }
             TriggerOutcome::Exists => return Ok(Some(error("DAGRUN_ALREADY_EXISTS", rmpv::Value::Nil))),
         }
