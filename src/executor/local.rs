@@ -14,7 +14,7 @@ use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::Command;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use super::event::ExecutorEvent;
@@ -60,6 +60,7 @@ impl LocalOptions {
 pub struct LocalExecutor {
     parallelism: usize,
     held: Shared,
+    confirmed: Arc<Notify>,
     commands: mpsc::UnboundedSender<ToWorker>,
 }
 
@@ -95,8 +96,10 @@ impl LocalExecutor {
         let (commands, command_receiver) = mpsc::unbounded_channel();
         let (events, event_receiver) = mpsc::unbounded_channel();
         let held = Shared::default();
-        let executor = Self { parallelism: options.parallelism, held: held.clone(), commands };
-        let link = Link { options, held, commands: command_receiver, events };
+        let confirmed = Arc::new(Notify::new());
+        let (parallelism, noted) = (options.parallelism, confirmed.clone());
+        let executor = Self { parallelism, held: held.clone(), confirmed, commands };
+        let link = Link { options, held, confirmed: noted, commands: command_receiver, events };
         tokio::spawn(link.run());
         (executor, event_receiver)
     }
@@ -111,6 +114,17 @@ impl LocalExecutor {
         }
         // The link lives as long as the executor.
         let _ = self.commands.send(ToWorker::Queue { workloads });
+    }
+
+    /// Returns when the worker has confirmed everything that it was given: a scheduler that ends may leave it then.
+    pub async fn handed_over(&self) {
+        loop {
+            let confirmed = self.confirmed.notified();
+            if self.held.lock().work.values().all(|entry| entry.confirmed_by.is_some()) {
+                return;
+            }
+            confirmed.await;
+        }
     }
 
     /// Slots that are taken: what was handed over and has not ended (`slots_occupied`).
@@ -199,6 +213,7 @@ impl Held {
 struct Link {
     options: LocalOptions,
     held: Shared,
+    confirmed: Arc<Notify>,
     commands: mpsc::UnboundedReceiver<ToWorker>,
     events: mpsc::UnboundedSender<ExecutorEvent>,
 }
@@ -345,10 +360,12 @@ impl Link {
         match message {
             FromWorker::Queued { keys } => {
                 keys.iter().for_each(|key| self.held.lock().confirm(key, worker));
+                self.confirmed.notify_waiters();
             }
             FromWorker::Event { seq, event } => {
                 if let Some(key) = ended(&event) {
                     self.held.lock().end(&key);
+                    self.confirmed.notify_waiters();
                 }
                 let _ = self.events.send(event);
                 if let Some(seq) = seq {
@@ -392,6 +409,22 @@ mod tests {
             "bundle_info": {"name": "dags-folder", "version": null}, "sentry_integration": ""
         }))
         .unwrap()
+    }
+
+    #[tokio::test]
+    async fn work_is_handed_over_once_the_worker_has_confirmed_it() {
+        let (commands, _received) = mpsc::unbounded_channel();
+        let (held, confirmed) = (Shared::default(), Arc::new(Notify::new()));
+        let executor =
+            LocalExecutor { parallelism: 4, held: held.clone(), confirmed: confirmed.clone(), commands };
+        executor.handed_over().await;
+        executor.queue(vec![work()]);
+        let waiting = tokio::spawn(async move { executor.handed_over().await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        held.lock().confirm(&work().key(), Uuid::from_u128(1));
+        confirmed.notify_waiters();
+        waiting.await.unwrap();
     }
 
     #[test]

@@ -183,6 +183,9 @@ impl Scheduler {
             self.wait(&mut shutdown).await;
         }
         tracing::info!("Exited execute loop");
+        if tokio::time::timeout(LAST_ROUND, self.executor.handed_over()).await.is_err() {
+            tracing::warn!("the worker has not confirmed all work; what it has not got starts afresh");
+        }
         let complete = job::complete(&self.db, self.job, JobEnd::Success, Utc::now());
         match tokio::time::timeout(LAST_ROUND, complete).await {
             Ok(done) => Ok(done?),
