@@ -57,12 +57,15 @@ struct Mismatch<'a> {
     message: String,
 }
 
+/// What was reported of each try, with the executor's words.
+type Tries<'a> = HashMap<&'a TiKey, (Report, Option<&'a str>)>;
+
 /// What became of the tries that were reported.
 struct Mended {
     /// Runs that are to be examined.
     runs: Vec<(DagId, RunId)>,
     /// Rows that another transaction holds.
-    locked: HashSet<Uuid>,
+    locked: HashSet<TiKey>,
 }
 
 impl Scheduler {
@@ -98,12 +101,12 @@ impl Scheduler {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         self.process_callbacks(ended).await?;
-        let mut tries: HashMap<Uuid, (Report, Option<&str>)> = HashMap::new();
+        let mut tries: Tries<'_> = HashMap::new();
         for event in ended {
-            if let Ended::Task { ti_id, report, info, .. } = event
+            if let Ended::Task { key, report, info, .. } = event
                 && *report != Report::Settled
             {
-                tries.insert(*ti_id, (*report, info.as_deref()));
+                tries.insert(key, (*report, info.as_deref()));
             }
         }
         if tries.is_empty() {
@@ -118,7 +121,7 @@ impl Scheduler {
         self.put_off.extend(
             ended
                 .iter()
-                .filter(|event| matches!(event, Ended::Task { ti_id, .. } if mended.locked.contains(ti_id)))
+                .filter(|event| matches!(event, Ended::Task { key, .. } if mended.locked.contains(key)))
                 .cloned(),
         );
         Ok(())
@@ -127,20 +130,21 @@ impl Scheduler {
     /// Fails or retries the tries that are still active in the database.
     async fn mend(
         &self,
-        tries: &HashMap<Uuid, (Report, Option<&str>)>,
+        tries: &Tries<'_>,
         held: &HashSet<Uuid>,
         now: DateTime<Utc>,
     ) -> Result<Mended, StoreError> {
         let tx = self.db.begin().await?;
-        let rows = ended_tis::lock(&tx, tries.keys().copied()).await?;
-        let got: HashSet<Uuid> = rows.iter().map(|ti| ti.id).collect();
-        let missing = tries.keys().copied().filter(|id| !got.contains(id)).collect();
-        let locked = ended_tis::existing(&tx, missing).await?;
+        let keys: Vec<&TiKey> = tries.keys().copied().collect();
+        let rows = ended_tis::lock(&tx, &keys).await?;
+        let got: HashSet<&TiKey> = rows.iter().map(|ti| &ti.key).collect();
+        let missing: Vec<&TiKey> = keys.into_iter().filter(|key| !got.contains(key)).collect();
+        let locked = ended_tis::existing(&tx, &missing).await?;
         let dag_ids: BTreeSet<_> = rows.iter().map(|ti| ti.key.dag_id.clone()).collect();
         let dags = self.bag.latest(&tx, &dag_ids).await?;
         let mut runs = Vec::new();
         for ti in &rows {
-            let (report, info) = tries.get(&ti.id).copied().unwrap_or((Report::Success, None));
+            let (report, info) = tries.get(&ti.key).copied().unwrap_or((Report::Success, None));
             if !self.is_mismatch(ti, report, held) {
                 continue;
             }

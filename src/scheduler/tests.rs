@@ -146,6 +146,23 @@ fn a_task_whose_process_died_without_a_word_is_tried_again() {
 }
 
 #[test]
+fn a_task_that_was_cleared_while_it_ran_starts_again_though_its_row_has_a_new_id() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({}))]).await;
+        run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Restarting)]).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
+        db.exec(adopt).await.unwrap();
+
+        let before = uuid::Uuid::from_u128(7);
+        let ended = Ended::Task { key: key("a", 1), ti_id: before, report: Report::Success, info: None };
+        scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
+
+        assert_eq!(state(db, "a").await, None);
+    });
+}
+
+#[test]
 fn a_task_that_reported_its_own_end_is_left_alone() {
     on_each_database(async |db| {
         let version = dag(db, &[("a", &[], json!({}))]).await;

@@ -7,7 +7,7 @@ use slipstream_core::ids::{MapIndex, TiKey};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
-use super::{Conn, StoreError, Tx};
+use super::{Conn, Param, Row, StoreError, Tx};
 
 /// What the row says about a try that an executor reported as ended.
 #[derive(Clone, Debug)]
@@ -26,30 +26,25 @@ pub struct EndedTi {
     pub has_next_method: bool,
 }
 
-/// Reads and locks these rows; those that another transaction holds are left out, as in Airflow.
+/// Reads and locks the rows of these tries, by their keys: who clears a running task instance gives its row a new id.
+/// Rows that another transaction holds are left out, as in Airflow.
 ///
 /// # Errors
 /// As any statement.
-pub async fn lock(tx: &Tx, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<EndedTi>, StoreError> {
+pub async fn lock(tx: &Tx, tries: &[&TiKey]) -> Result<Vec<EndedTi>, StoreError> {
     let sql = tx
         .sql(
             "SELECT id, dag_id, task_id, run_id, map_index, try_number, max_tries, state, queued_by_job_id, next_method \
-             FROM task_instance WHERE id IN (?) ORDER BY id",
+             FROM task_instance WHERE (dag_id, task_id, run_id, map_index, try_number) IN (VALUES ?) ORDER BY id",
         )
-        .bind_list(ids)
+        .bind_rows(tries.iter().map(|key| columns(key)))
         .push(tx.dialect().pg(" FOR NO KEY UPDATE OF task_instance SKIP LOCKED"));
     let rows = tx.all(sql).await?;
     rows.iter()
         .map(|row| {
             Ok(EndedTi {
                 id: row.uuid("id")?,
-                key: TiKey {
-                    dag_id: row.id("dag_id")?,
-                    task_id: row.id("task_id")?,
-                    run_id: row.id("run_id")?,
-                    try_number: row.int32("try_number")?,
-                    map_index: MapIndex(row.int32("map_index")?),
-                },
+                key: ti_key(row)?,
                 state: row.state_opt("state")?,
                 max_tries: row.int32("max_tries")?,
                 queued_by_job_id: row.int_opt("queued_by_job_id")?,
@@ -59,16 +54,41 @@ pub async fn lock(tx: &Tx, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<En
         .collect()
 }
 
-/// Which of these rows there are at all: [`lock`] leaves out those that another transaction holds.
+/// Which of these tries there are at all: [`lock`] leaves out those that another transaction holds.
 ///
 /// # Errors
 /// As any statement.
-pub async fn existing(tx: &Tx, ids: Vec<Uuid>) -> Result<HashSet<Uuid>, StoreError> {
-    if ids.is_empty() {
+pub async fn existing(tx: &Tx, tries: &[&TiKey]) -> Result<HashSet<TiKey>, StoreError> {
+    if tries.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = tx.all(tx.sql("SELECT id FROM task_instance WHERE id IN (?)").bind_list(ids)).await?;
-    rows.iter().map(|row| row.uuid("id")).collect()
+    let sql = tx
+        .sql(
+            "SELECT dag_id, task_id, run_id, map_index, try_number FROM task_instance \
+             WHERE (dag_id, task_id, run_id, map_index, try_number) IN (VALUES ?)",
+        )
+        .bind_rows(tries.iter().map(|key| columns(key)));
+    tx.all(sql).await?.iter().map(ti_key).collect()
+}
+
+fn columns(key: &TiKey) -> Vec<Param> {
+    vec![
+        Param::from(&key.dag_id),
+        Param::from(&key.task_id),
+        Param::from(&key.run_id),
+        Param::from(key.map_index),
+        Param::from(i64::from(key.try_number)),
+    ]
+}
+
+fn ti_key(row: &Row) -> Result<TiKey, StoreError> {
+    Ok(TiKey {
+        dag_id: row.id("dag_id")?,
+        task_id: row.id("task_id")?,
+        run_id: row.id("run_id")?,
+        try_number: row.int32("try_number")?,
+        map_index: MapIndex(row.int32("map_index")?),
+    })
 }
 
 /// Ends a task instance whose Dag cannot be found in the state that its executor reports.
