@@ -9,9 +9,10 @@ use crate::config::{Config, keys};
 use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::names as executors;
 use crate::executor::place::Place;
+use crate::python::Interpreter;
 use crate::scheduler::{Links, Scheduler};
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::options::{self, Process};
 use super::start::{self, Started};
 
@@ -45,7 +46,10 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
 async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let Started { config, db, hostname, shutdown } = started;
     let num_runs = options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS));
-    let names = executors::local_names(&config.get(&keys::core::EXECUTOR)).map_err(Failure::usage)?;
+    let names = executors::local_names(&config.get(&keys::core::EXECUTOR))
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    // Only the worker starts it, but a wrong option is better named here than there.
+    Interpreter::locate(&config)?;
     let mut servers = JoinSet::new();
     if let Some(server) = served(HealthServer::bind(&config, &db, &hostname).await) {
         servers.spawn(log_end(server.run(shutdown.clone())));

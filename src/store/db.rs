@@ -31,6 +31,8 @@ pub struct Target {
     pub schema: Option<String>,
 }
 
+/// How long a new connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a SQLite writer waits for another one. Stock Airflow gives up after five seconds.
 const SQLITE_BUSY: Duration = Duration::from_secs(30);
 
@@ -40,12 +42,13 @@ impl Db {
     /// # Errors
     /// [`StoreError::Unreachable`] when no connection can be made.
     pub async fn connect(target: &Target) -> Result<Self, StoreError> {
+        answers(target).await?;
         let mut options = ConnectOptions::new(target.url.clone());
         options
             .max_connections(target.max_connections)
             .min_connections(0)
             .acquire_timeout(Duration::from_secs(20))
-            .connect_timeout(Duration::from_secs(10))
+            .connect_timeout(CONNECT_LIMIT)
             .idle_timeout(Duration::from_secs(300))
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(|options| {
@@ -81,6 +84,28 @@ impl Db {
         // A pool that cannot be closed is dropped all the same.
         let _ = self.inner.close().await;
     }
+}
+
+/// Whether anything listens at the server's address. The pool would go on asking for a while and then only say that time
+/// is up.
+async fn answers(target: &Target) -> Result<(), StoreError> {
+    let Ok(url) = url::Url::parse(&target.url) else { return Ok(()) };
+    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return Ok(()) };
+    // A directory of sockets, or another host, may be named among the options.
+    if target.dialect != Dialect::Postgres
+        || host.contains('%')
+        || url.query_pairs().any(|(name, _)| name == "host")
+    {
+        return Ok(());
+    }
+    let port = url.port().unwrap_or(5432);
+    let host = host.trim_matches(['[', ']']);
+    let why = match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", CONNECT_LIMIT.as_secs()),
+    };
+    Err(StoreError::Unreachable(format!("{host}:{port}: {why}")))
 }
 
 /// An open transaction. Dropped without [`Tx::commit`], it is rolled back.
@@ -182,4 +207,20 @@ where
         }
     }
     unreachable!("the loop above returns")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+
+    #[test]
+    fn a_server_that_does_not_listen_is_named_at_once() {
+        testing::block_on(async {
+            let url = "postgres://u:secret@127.0.0.1:1/x".to_owned();
+            let target = Target { dialect: Dialect::Postgres, url, max_connections: 1, schema: None };
+            let error = Db::connect(&target).await.unwrap_err().to_string();
+            assert!(error.contains("127.0.0.1:1") && !error.contains("secret"), "{error}");
+        });
+    }
 }

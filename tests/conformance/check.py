@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Runs the conformance suite and fails on every difference that is not a known one.
 
-    check.py --engine slipstream --db postgres [--db sqlite] [--choice] [--cases GLOBS] [--out FOLDER]
+    check.py --engine slipstream --db postgres [--db sqlite] [--choice DB] [--cases GLOBS] [--out FOLDER]
 
 ``known.json`` lists the cases that are known to differ, each with its reason: they run all the same, and one that passes now
-is reported so that it can be struck from the list. ``--choice`` takes the areas of ``sqlite-choice.txt`` only, because SQLite
-lets few cases run side by side.
+is reported so that it can be struck from the list. ``--choice DB`` takes on that database only the cases of
+``sqlite-choice.txt``, because SQLite lets few cases run side by side. The last line counts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +29,7 @@ def known(engine: str, db: str) -> dict[str, str]:
     return found
 
 
-def run(engine: str, db: str, cases: str | None, out: Path) -> list[str]:
+def run(engine: str, db: str, cases: str | None, out: Path, count: Counter) -> list[str]:
     """Runs one engine on one database; returns what is wrong, in words."""
     report = out / f"conformance-{engine}-{db}.json"
     report.unlink(missing_ok=True)
@@ -36,31 +37,40 @@ def run(engine: str, db: str, cases: str | None, out: Path) -> list[str]:
     command += ["--report", str(report), "--again", "1"] + (["--cases", cases] if cases else [])
     subprocess.run(command, check=False)
     if not report.exists():
+        count["failed"] += 1
         return [f"{engine} on {db}: the suite did not come to its end"]
     results = json.loads(report.read_text())["cases"]
     excused = known(engine, db)
-    for case in sorted(set(excused) & {name for name, result in results.items() if result["ok"]}):
-        print(f"# {case} passes now on {db}: strike it from known.json")
-    return [f"{engine} on {db}: {case}: {result['differences'][:1]}"
-            for case, result in sorted(results.items()) if not result["ok"] and case not in excused]
+    wrong = []
+    for case, result in sorted(results.items()):
+        kind = "passed" if result["ok"] else "known to differ" if case in excused else "failed"
+        count[kind] += 1
+        if result["ok"] and case in excused:
+            print(f"# {case} passes now on {db}: strike it from known.json")
+        if kind == "failed":
+            wrong.append(f"{engine} on {db}: {case}: {result['differences'][:1]}")
+    return wrong
 
 
 def main() -> int:
     ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     ap.add_argument("--engine", action="append", required=True)
     ap.add_argument("--db", action="append", required=True)
-    ap.add_argument("--choice", action="store_true")
+    ap.add_argument("--choice", metavar="DB")
     ap.add_argument("--cases")
     ap.add_argument("--out", type=Path, default=HERE.parents[1] / "target")
     opt = ap.parse_args()
     opt.out.mkdir(parents=True, exist_ok=True)
-    cases = opt.cases
-    if opt.choice and not cases:
-        cases = ",".join((HERE / "sqlite-choice.txt").read_text().split())
-    wrong = [line for engine in opt.engine for db in opt.db for line in run(engine, db, cases, opt.out)]
+    choice = ",".join((HERE / "sqlite-choice.txt").read_text().split())
+    count: Counter = Counter()
+    wrong = []
+    for engine in opt.engine:
+        for db in opt.db:
+            wrong += run(engine, db, opt.cases or (choice if db == opt.choice else None), opt.out, count)
     for line in wrong:
         print(f"UNEXPECTED {line}")
-    return 1 if wrong else 0
+    print(f"conformance: {count['passed']} passed, {count['failed']} failed, {count['known to differ']} known to differ")
+    return 1 if wrong or not count["passed"] else 0
 
 
 if __name__ == "__main__":
