@@ -129,6 +129,13 @@ pub(super) async fn list(
     versioned: bool,
 ) -> Result<Listing, RefreshError> {
     let clock = std::time::Instant::now();
+    if let Err(error) = tokio::fs::read_dir(root).await {
+        tracing::error!(
+            bundle = name,
+            folder = %root.display(),
+            "the folder of the bundle cannot be read ({error}), so no Dag files are found: check its path and permissions"
+        );
+    }
     let root = root.to_owned();
     // Files of a versioned bundle change with its version only.
     let tree = match versioned {
