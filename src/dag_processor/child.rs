@@ -299,7 +299,7 @@ fn explain(ending: Ending, request: &Request, log: &ChildLog) {
              or raise `[dag_processor] dag_file_processor_timeout`",
             request.limit.as_secs()
         ),
-        Ending::Unknown => {
+        Ending::Exited(ChildStatus::Lost) | Ending::Unknown => {
             format!("The process that worked on {file} was lost with its parent; it will be started again")
         }
     };

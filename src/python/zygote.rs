@@ -59,6 +59,8 @@ pub enum ChildStatus {
     Code(i32),
     /// This signal killed it.
     Signal(i32),
+    /// A task whose parent was killed (each has one of its own): nobody knows whether it still runs.
+    Lost,
 }
 
 /// What a zygote reports on its own.
@@ -93,6 +95,8 @@ struct Message {
     exited: Option<i32>,
     code: Option<i32>,
     signal: Option<i32>,
+    #[serde(default)]
+    lost: bool,
 }
 
 impl Zygote {
@@ -177,6 +181,7 @@ async fn listen(mut socket: OwnedReadHalf, pending: Pending, events: mpsc::Unbou
             next().map(|caller| caller.send(Err(PythonError::Fork(why))));
         } else if let Some(pid) = message.exited {
             let status = match message.signal {
+                _ if message.lost => ChildStatus::Lost,
                 Some(signal) => ChildStatus::Signal(signal),
                 None => ChildStatus::Code(message.code.unwrap_or(1)),
             };

@@ -125,6 +125,12 @@ impl Deployment {
         std::fs::write(self.home.path().join("gate"), "").unwrap();
     }
 
+    async fn pid(&self, task: &ExecuteTask) -> nix::unistd::Pid {
+        let sql = self.db.sql("SELECT pid FROM task_instance WHERE id = ?").bind(task.ti.id);
+        let row = self.db.one(sql).await.unwrap().unwrap();
+        nix::unistd::Pid::from_raw(row.int32("pid").unwrap())
+    }
+
     async fn state(&self, task: &ExecuteTask) -> String {
         let sql = self.db.sql("SELECT state FROM task_instance WHERE id = ?").bind(task.ti.id);
         self.db.one(sql).await.unwrap().unwrap().text("state").unwrap()
@@ -257,11 +263,7 @@ fn running_tasks_go_on_when_their_zygote_is_killed() {
             let slow = deployment.task("slow").await;
             executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
             deployment.wait_for_output(&slow).await;
-            let sql = deployment.db.sql("SELECT pid FROM task_instance WHERE id = ?").bind(slow.ti.id);
-            let pid = deployment.db.one(sql).await.unwrap().unwrap().int32("pid").unwrap();
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
-            let zygote = nix::unistd::Pid::from_raw(parent.trim().parse().unwrap());
+            let zygote = parent_of(parent_of(deployment.pid(&slow).await));
             nix::sys::signal::kill(zygote, nix::sys::signal::Signal::SIGKILL).unwrap();
 
             let good = deployment.task("good").await;
@@ -273,6 +275,36 @@ fn running_tasks_go_on_when_their_zygote_is_killed() {
         })
         .await;
     });
+}
+
+#[test]
+fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        beside_a_worker(&deployment, async {
+            let (executor, mut events) = deployment.executor();
+            let slow = deployment.task("slow").await;
+            executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
+            deployment.wait_for_output(&slow).await;
+            let parent = parent_of(deployment.pid(&slow).await);
+            nix::sys::signal::kill(parent, nix::sys::signal::Signal::SIGKILL).unwrap();
+
+            let good = deployment.task("good").await;
+            executor.queue(vec![Workload::ExecuteTask(good.clone())]);
+            assert_eq!(next_end(&mut events).await.0, "good");
+            assert_eq!(deployment.state(&slow).await, "running");
+            assert!(executor.has_task(&slow.ti));
+            executor.kill(slow.ti.workload_key());
+            assert_eq!(next_end(&mut events).await.0, "slow");
+        })
+        .await;
+    });
+}
+
+fn parent_of(pid: nix::unistd::Pid) -> nix::unistd::Pid {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    nix::unistd::Pid::from_raw(parent.trim().parse().unwrap())
 }
 
 #[test]

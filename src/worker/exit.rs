@@ -16,6 +16,8 @@ pub(super) enum Exit {
     Signal(i32),
     /// It is gone, and who could have known how is gone as well.
     Unknown,
+    /// Its parent was killed, and with it the one who speaks for the task.
+    Lost,
 }
 
 impl Exit {
@@ -29,7 +31,7 @@ impl Exit {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => -signal,
-            Self::Unknown => 1,
+            Self::Unknown | Self::Lost => 1,
         }
     }
 }
@@ -39,6 +41,7 @@ impl From<ChildStatus> for Exit {
         match status {
             ChildStatus::Code(code) => Self::Code(code),
             ChildStatus::Signal(signal) => Self::Signal(signal),
+            ChildStatus::Lost => Self::Lost,
         }
     }
 }
@@ -46,7 +49,7 @@ impl From<ChildStatus> for Exit {
 /// Tells the reader of the log why the process ended, unless it ended well or by the signal that we sent last.
 pub(super) fn explain(exit: Exit, sent: Option<Signal>, log: &mut TaskLog) {
     match exit {
-        Exit::Code(0) => {}
+        Exit::Code(0) | Exit::Lost => {}
         Exit::Code(code) => {
             log.note(Level::Warning, "Process exited abnormally", &[("exit_code", json!(code))]);
         }

@@ -40,6 +40,12 @@ impl Requests {
         Self { reader: Some(FrameReader::new(read)), out: Out::Idle(FrameWriter::new(write)) }
     }
 
+    /// Ends both directions.
+    pub(super) fn close(&mut self) {
+        self.reader = None;
+        self.out = Out::Broken;
+    }
+
     /// Whether more requests can come.
     pub(super) fn is_open(&self) -> bool {
         self.reader.is_some()
@@ -61,8 +67,7 @@ impl Requests {
             Err(error) => tracing::error!(%error, "a task does not speak the Task SDK's protocol"),
         }
         // With our end closed the task's next request fails instead of waiting for ever.
-        self.reader = None;
-        self.out = Out::Broken;
+        self.close();
         None
     }
 

@@ -198,6 +198,9 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
 
     async fn follow(&mut self, process: Launched, orders: &mut mpsc::UnboundedReceiver<Order>) -> Outcome {
         let exit = self.attend(process, orders).await;
+        if exit == Exit::Lost {
+            return self.abandon(orders).await;
+        }
         self.answer_what_is_left().await;
         let all_written = timeout(QUIET, self.finish_pumps()).await.is_ok();
         explain(exit, self.ladder.map(|ladder| ladder.last()), &mut self.log.borrow_mut());
@@ -217,6 +220,18 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
             ti_id = %self.task.ti.id, exit_code = exit.code(), final_state = ?self.terminal, "workload finished"
         );
         outcome
+    }
+
+    /// A task that killed its parent has killed its supervisor, as Airflow sees it: no heartbeat, no answer and no report any
+    /// more. The slot stays taken until the scheduler misses the heartbeats.
+    async fn abandon(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Outcome {
+        tracing::error!(ti_id = %self.task.ti.id, pid = self.pid, "the parent of a task's process was killed");
+        // A process that still runs ends at its next request.
+        self.requests.close();
+        self.pumps.abort_all();
+        // Either order says that the try is over.
+        let _ = orders.recv().await;
+        Outcome::DONE
     }
 
     /// Serves the process until it is gone.
