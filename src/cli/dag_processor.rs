@@ -5,6 +5,8 @@ use clap::Args;
 use crate::config::keys;
 use crate::dag_processor::{self, DagProcessorError, Runs, Settings};
 use crate::python::Interpreter;
+use crate::runtime::unix_user;
+use crate::supervisor::answer;
 
 use super::exit::Failure;
 use super::options::Process;
@@ -39,6 +41,8 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         shutdown,
         runs: Runs::from_option(Some(runs)),
         bundles: options.bundle_name,
+        answers: answer::Options::from_config(&config, &unix_user())
+            .map_err(|error| Failure::usage(error.to_string()))?,
         settings: Settings::from_config(&config),
     });
     result.await.map_err(|error| match error {

@@ -10,7 +10,7 @@ use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
-use crate::scheduler::{Links, Scheduler};
+use crate::scheduler::{Links, Scheduler, UsersPython};
 
 use super::exit::{Exit, Failure};
 use super::options::{self, Process};
@@ -64,7 +64,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         parallelism: Options::parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
-    let links = Links { executor, names, events, service: None };
+    let links = Links { executor, names, events, python: UsersPython::find(&config).await };
     let scheduler =
         Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
     scheduler.run(shutdown).await.map_err(Failure::failed)

@@ -64,8 +64,6 @@ const PYTHON: &[(&str, &[&str])] = &[
             "might_contain_dag_callable",
             "mp_forkserver_preload",
             "mp_start_method",
-            "plugins_folder",
-            "rerun_with_latest_version",
             "security",
             "sensitive_var_conn_names",
             "simple_auth_manager_all_admins",
@@ -132,7 +130,7 @@ const PYTHON: &[(&str, &[&str])] = &[
             "dag_version_inflation_check_level",
         ],
     ),
-    ("secrets", &["backend", "backend_kwargs", "use_cache", "cache_ttl_seconds"]),
+    ("secrets", &["backend_kwargs", "use_cache", "cache_ttl_seconds"]),
     (
         "operators",
         &[

@@ -17,10 +17,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::python::{ChildFds, ChildStatus, PythonError};
-use crate::store::Db;
-use crate::supervisor::answer;
 use crate::supervisor::value::{Message, from_json};
-use crate::supervisor::{Answerer, Asker, Frame, FrameError, FrameReader, FrameWriter};
+use crate::supervisor::{Answerer, Frame, FrameError, FrameReader, FrameWriter};
 
 use super::children::{Child, Children};
 use super::log::{ChildLog, Level};
@@ -88,7 +86,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Forks a child and answers it until it ends.
 pub(super) async fn run(
     children: &Children,
-    db: &Db,
+    answerer: Answerer,
     request: Request,
     log: Arc<ChildLog>,
 ) -> Result<Outcome, PythonError> {
@@ -101,7 +99,7 @@ pub(super) async fn run(
     tokio::spawn(copy_lines(stderr, log.clone(), "dag_processor.stderr", Level::Error));
     let (report_to, report) = mpsc::channel(1);
     tokio::spawn(copy_log(logs, log.clone(), report_to));
-    let mut talk = Talk::new(requests, Answerer::new(db.clone(), answer::Options::default(), Asker::DagFile));
+    let mut talk = Talk::new(requests, answerer);
     let ending = talk.until_end(&request, child, clock + request.limit).await;
     drop(group);
     let report = last(report).await;

@@ -8,6 +8,7 @@ use crate::config::keys::{core, dag_processor, logging, scheduler, slipstream};
 use crate::python::Interpreter;
 use crate::runtime::Shutdown;
 use crate::store::Db;
+use crate::supervisor::answer;
 
 /// Everything that [`super::run`] needs.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Options {
     pub runs: Runs,
     /// `--bundle-name`, as often as it was given; empty means every bundle.
     pub bundles: Vec<String>,
+    /// How questions of Dag files are answered.
+    pub answers: answer::Options,
     /// The configuration.
     pub settings: Settings,
 }

@@ -11,6 +11,7 @@ use crate::python::Interpreter;
 use crate::runtime::{Asker, Shutdown};
 use crate::store::runs::testing::TestDb;
 use crate::store::{Conn, Row};
+use crate::supervisor::answer;
 
 /// A dag processor at work on a folder of its own.
 struct Lab {
@@ -61,6 +62,7 @@ impl Lab {
             shutdown: self.shutdown.clone(),
             runs,
             bundles: vec![],
+            answers: answer::Options::default(),
             settings,
         };
         tokio::task::spawn_local(run(options))

@@ -6,6 +6,8 @@
 mod error;
 mod interpreter;
 mod launch;
+mod lazy;
+pub mod plugins;
 mod service;
 mod sources;
 mod wire;
@@ -14,5 +16,6 @@ mod zygote;
 pub use error::PythonError;
 pub use interpreter::{Interpreter, Places};
 pub use launch::Hello;
+pub use lazy::LazyService;
 pub use service::Service;
 pub use zygote::{ChildFds, ChildStatus, Zygote, ZygoteEvent, ZygoteKind};

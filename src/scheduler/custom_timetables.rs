@@ -1,27 +1,30 @@
 //! Questions to timetables of users, asked in the background while the loop goes on.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use slipstream_core::ids::DagId;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::create_runs::{CustomAnswer, CustomAnswers, CustomQuestion};
-use crate::python::Service;
+use crate::python::LazyService;
 
 /// What is being asked, and the answers that have arrived.
 #[derive(Debug)]
 pub(super) struct CustomTimetables {
-    service: Option<Service>,
+    service: LazyService,
+    wake: Arc<Notify>,
     asked: HashSet<DagId>,
     said: UnboundedSender<(DagId, Option<CustomAnswer>)>,
     heard: UnboundedReceiver<(DagId, Option<CustomAnswer>)>,
 }
 
 impl CustomTimetables {
-    /// Without a service, every question is refused with an error in the log.
-    pub(super) fn new(service: Option<Service>) -> Self {
+    /// The service is started by the first question; `wake` is notified of answers.
+    pub(super) fn new(service: LazyService, wake: Arc<Notify>) -> Self {
         let (said, heard) = unbounded_channel();
-        Self { service, asked: HashSet::new(), said, heard }
+        Self { service, wake, asked: HashSet::new(), said, heard }
     }
 
     /// Asks what is not being asked already.
@@ -31,19 +34,21 @@ impl CustomTimetables {
             if !self.asked.insert(dag_id.clone()) {
                 continue;
             }
-            let (service, said) = (self.service.clone(), self.said.clone());
+            let (service, said, wake) = (self.service.clone(), self.said.clone(), self.wake.clone());
             tokio::spawn(async move {
-                let answer = match service {
-                    Some(service) => question.ask(&service).await.map_err(|error| error.to_string()),
-                    None => Err("there is no Python process to ask".to_owned()),
-                };
-                let answer = answer.map_err(|error| {
-                    tracing::error!(%dag_id, error, "the Dag's own timetable gave no answer; its next run waits");
+                let answer = question.ask(&service).await.map_err(|error| {
+                    tracing::error!(%dag_id, %error, "the Dag's own timetable gave no answer; its next run waits");
                 });
                 // The loop may have ended meanwhile.
                 let _ = said.send((dag_id, answer.ok().map(|(_, answer)| answer)));
+                wake.notify_one();
             });
         }
+    }
+
+    /// Whether answers have arrived.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.heard.is_empty()
     }
 
     /// Moves the answers that have arrived to `answers`.

@@ -3,16 +3,17 @@
 //! Mirrors `_schedule_dag_run` of `airflow/jobs/scheduler_job_runner.py`, but a run is looked at only when something about
 //! it may have changed, and is carried on as far as it goes in one look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use slipstream_core::dag::WeightRule;
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::run::{self, Decision, Examination, Facts, FailureReason, Outcome, RunFacts, TiRef};
 use slipstream_core::state::{RunState, RunType, UnknownState};
 use uuid::Uuid;
 
-use super::tick::Scheduler;
+use super::tick::{Policy, Scheduler};
 use crate::store::apply::{self, Applied, Target};
 use crate::store::callbacks::{self, CallbackRequest};
 use crate::store::dag_bag::{CachedDag, DagBag};
@@ -46,8 +47,21 @@ enum Next {
     Ended { state: RunState, message: &'static str },
     /// At once, because something changed while it was looked at.
     Again,
+    /// When users' Python has seen its new task instances.
+    Prepare,
     /// Not now: it is in the future, or its Dag cannot be read.
     Waits,
+}
+
+/// What is known about the run's task instances that have no state yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// Users' Python has no say in them.
+    AsTheDagSays,
+    /// Users' Python has seen them.
+    Prepared,
+    /// Users' Python must see them before one is scheduled.
+    New,
 }
 
 /// All that one pass needs, so that it can be tried again as a whole.
@@ -59,6 +73,9 @@ struct Pass<'a> {
     encrypt: &'a FernetKeys,
     unixname: &'a str,
     pausing: Pausing,
+    policy: Policy,
+    /// Runs whose new task instances users' Python has seen.
+    prepared: &'a HashSet<i64>,
     now: DateTime<Utc>,
 }
 
@@ -144,6 +161,8 @@ impl Scheduler {
             encrypt: &self.fernet,
             unixname: &self.unixname,
             pausing,
+            policy: self.policy,
+            prepared: self.preparing.prepared(),
             now,
         };
         retry("examine dag runs", || pass.run(ids, keys)).await
@@ -156,14 +175,25 @@ impl Scheduler {
             Next::Later(Some(at)) => self.agenda.look_later(at, look.run),
             Next::Later(None) | Next::Waits => {}
             Next::Again => self.agenda.look_at(look.run),
+            Next::Prepare => self.preparing.prepare(look.run, look.dag_id, look.run_id),
             Next::Ended { state, message } => {
                 tracing::info!(dag_id = %look.dag_id, run_id = %look.run_id, "Marking run {state}: {message}");
                 self.agenda.start_runs = true;
                 self.poll_soon();
+                self.preparing.forget(look.run);
                 self.announce(look.dag_id, look.run_id, state, message);
             }
         }
     }
+}
+
+/// Runs that follow a new version of their Dag since this look.
+#[derive(Debug, Default)]
+struct Renewed {
+    runs: HashSet<i64>,
+    /// Those of which no task instance is of that version even then: Airflow asks again in each of its loops, so what is
+    /// sent on its way now is moved as well.
+    behind: BTreeSet<i64>,
 }
 
 impl Pass<'_> {
@@ -179,11 +209,12 @@ impl Pass<'_> {
             return Ok(Vec::new());
         }
         let dags = self.dags(&tx, &runs).await?;
-        let behind = self.follow_new_versions(&tx, &mut runs, &dags).await?;
+        let renewed = self.follow_new_versions(&tx, &mut runs, &dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
         for (run, dag) in runs.iter().zip(&dags) {
-            looked.push(self.look(&tx, run, dag.as_ref()).await?);
-            if let Some(dag) = dag.as_ref().filter(|_| behind.contains(&run.id)) {
+            let rows = self.rows(run, dag.as_ref(), &renewed.runs);
+            looked.push(self.look(&tx, run, dag.as_ref(), rows).await?);
+            if let Some(dag) = dag.as_ref().filter(|_| renewed.behind.contains(&run.id)) {
                 integrity::move_unfinished(&tx, run, dag.version_id, self.now).await?;
             }
         }
@@ -208,15 +239,14 @@ impl Pass<'_> {
     }
 
     /// Runs that are not pinned follow the newest version of their Dag (`_verify_integrity_if_dag_changed`). Returns those
-    /// of which no task instance is of that version even then: Airflow asks again in each of its loops, so what is sent on
-    /// its way now is moved as well.
+    /// that got a new one.
     async fn follow_new_versions(
         &self,
         tx: &Tx,
         runs: &mut [RunSnapshot],
         dags: &[Option<Arc<CachedDag>>],
-    ) -> Result<BTreeSet<i64>, StoreError> {
-        let mut behind = BTreeSet::new();
+    ) -> Result<Renewed, StoreError> {
+        let mut renewed = Renewed::default();
         for (run, dag) in runs.iter_mut().zip(dags) {
             let Some(dag) = dag else { continue };
             if run.bundle_version.is_some()
@@ -228,11 +258,24 @@ impl Pass<'_> {
             }
             integrity::verify(tx, run, dag, self.unixname, self.now).await?;
             snapshot::load_task_instances(tx, std::slice::from_mut(run)).await?;
+            renewed.runs.insert(run.id);
             if !run.ti_versions.contains(&dag.version_id) {
-                behind.insert(run.id);
+                renewed.behind.insert(run.id);
             }
         }
-        Ok(behind)
+        Ok(renewed)
+    }
+
+    /// Whether users' Python has a say in the run's new task instances, and has had it.
+    fn rows(&self, run: &RunSnapshot, dag: Option<&Arc<CachedDag>>, renewed: &HashSet<i64>) -> Rows {
+        let custom = |dag: &Arc<CachedDag>| {
+            dag.dag.iter().any(|(_, task)| matches!(task.weight_rule, WeightRule::Custom(_)))
+        };
+        if self.policy == Policy::None && !dag.is_some_and(custom) {
+            return Rows::AsTheDagSays;
+        }
+        let seen = self.prepared.contains(&run.id) && !renewed.contains(&run.id);
+        if seen || run.tis.iter().all(|ti| ti.state.is_some()) { Rows::Prepared } else { Rows::New }
     }
 
     async fn look(
@@ -240,6 +283,7 @@ impl Pass<'_> {
         tx: &Tx,
         run: &RunSnapshot,
         dag: Option<&Arc<CachedDag>>,
+        rows: Rows,
     ) -> Result<Looked, StoreError> {
         let facts = &run.facts;
         let looked = |applied: Applied, next| Looked {
@@ -263,6 +307,9 @@ impl Pass<'_> {
             tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, "Logical date is in future: {date}");
             return Ok(looked(Applied::default(), Next::Later(Some(date))));
         }
+        if rows == Rows::New {
+            return Ok(looked(Applied::default(), Next::Prepare));
+        }
         let needs = run::needs(&dag.dag, facts, &run.tis);
         let loaded = match snapshot::load_needs(tx, facts, &needs).await {
             Ok(loaded) => loaded,
@@ -280,6 +327,7 @@ impl Pass<'_> {
         if self.pausing == Pausing::Paused {
             start_nothing(&mut judged);
         }
+        let expands = rows != Rows::AsTheDagSays && pause_after_expansion(&mut judged);
         let target = Target {
             tx,
             run,
@@ -291,6 +339,8 @@ impl Pass<'_> {
         let applied = apply::apply(&target, &judged.decisions, self.encrypt).await?;
         let next = if applied.missed > 0 {
             Next::Again
+        } else if expands {
+            Next::Prepare
         } else {
             self.conclude(tx, run, dag, judged.outcome).await?
         };
@@ -383,14 +433,27 @@ fn leave_alone(run: &RunFacts, why: &UnknownState) {
     );
 }
 
+/// Keeps of a judgement what comes before the start of a copy that it makes; says whether it makes any.
+fn pause_after_expansion(judged: &mut Examination) -> bool {
+    let expands = |decision: &Decision| matches!(decision, Decision::Expand(_));
+    let Some(first) = judged.decisions.iter().position(expands) else { return false };
+    if let Some(start) = judged.decisions[first..].iter().position(starts) {
+        judged.decisions.truncate(first + start);
+    }
+    judged.outcome = Outcome::StillRunning { next_look: None };
+    true
+}
+
+/// Whether a decision starts a task instance.
+fn starts(decision: &Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Schedule { .. } | Decision::SucceedEmpty { .. } | Decision::DeferFromTrigger { .. }
+    )
+}
+
 /// Keeps of a judgement what does not start anything. A run in which something could start goes on.
 fn start_nothing(judged: &mut Examination) {
-    let starts = |decision: &Decision| {
-        matches!(
-            decision,
-            Decision::Schedule { .. } | Decision::SucceedEmpty { .. } | Decision::DeferFromTrigger { .. }
-        )
-    };
     if let Some(first) = judged.decisions.iter().position(starts) {
         judged.decisions.truncate(first);
         judged.outcome = Outcome::StillRunning { next_look: None };

@@ -13,13 +13,16 @@ mod examine;
 mod executor_events;
 mod listeners;
 pub mod options;
+mod preparing;
 pub mod start_runs;
 mod steps;
 mod tick;
 pub mod timers;
+mod users_python;
 
 #[cfg(test)]
 mod tests;
 
 pub use options::{DutyIntervals, Options};
 pub use tick::{Links, Scheduler, SchedulerError};
+pub use users_python::UsersPython;

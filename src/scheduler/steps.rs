@@ -75,8 +75,6 @@ impl Scheduler {
 
     /// Tells listeners of plugins about a run.
     pub(super) fn announce(&self, dag_id: DagId, run_id: RunId, state: RunState, message: &'static str) {
-        if let Some(service) = &self.service {
-            super::listeners::announce(service, &dag_id, &run_id, state, message);
-        }
+        self.listeners.dag_run(&dag_id, &run_id, state, message);
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::executor_events::Ended;
 use super::tick::{Links, Scheduler};
+use super::users_python::UsersPython;
 use crate::config::Config;
 use crate::executor::Report;
 use crate::executor::local::{LocalExecutor, LocalOptions};
@@ -52,8 +53,8 @@ async fn scheduler(db: &Db, parallelism: usize) -> (Scheduler, tempfile::TempDir
     let home = tempfile::tempdir().unwrap();
     let place = Place::new(home.path(), "test", home.path(), home.path());
     let (executor, events) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
-    let links = Links { executor, names: Vec::new(), events, service: None };
     let config = Config::from_pairs(&[]).unwrap();
+    let links = Links { executor, names: Vec::new(), events, python: UsersPython::none(&config) };
     (Scheduler::start(db.clone(), &config, None, links, "here").await.unwrap(), home)
 }
 

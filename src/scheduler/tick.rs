@@ -4,9 +4,11 @@
 //! read what executors report, then the periodic duties. Each step is one short transaction of its own, so that a failure in
 //! one leaves the others done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::agenda::Agenda;
@@ -15,12 +17,14 @@ use super::custom_timetables::CustomTimetables;
 use super::duties_due::DutyOptions;
 use super::enqueue::workload;
 use super::executor_events::Ended;
+use super::listeners::{Lifecycle, Listeners};
 use super::options::Options;
+use super::preparing::Preparing;
 use super::timers::{Duty, Timers};
+use super::users_python::UsersPython;
 use crate::config::{Config, keys};
 use crate::executor::local::LocalExecutor;
 use crate::executor::{Attached, ExecutorEvent, LogTemplate, LogTemplateError};
-use crate::python::Service;
 use crate::runtime::Shutdown;
 use crate::store::create_run::RunOptions;
 use crate::store::critical_section::{self, Room};
@@ -57,8 +61,8 @@ pub struct Links {
     pub names: Vec<String>,
     /// What it reports.
     pub events: UnboundedReceiver<ExecutorEvent>,
-    /// A Python process for what only Python can decide; none where no plugin needs one.
-    pub service: Option<Service>,
+    /// What only Python can decide.
+    pub python: UsersPython,
 }
 
 /// A scheduler with its job row.
@@ -69,7 +73,9 @@ pub struct Scheduler {
     pub(super) options: Options,
     pub(super) executor: LocalExecutor,
     executor_names: Vec<String>,
-    pub(super) service: Option<Service>,
+    pub(super) listeners: Listeners,
+    pub(super) preparing: Preparing,
+    pub(super) policy: Policy,
     pub(super) job: JobId,
     pub(super) agenda: Agenda,
     pub(super) seen: Seen,
@@ -86,7 +92,18 @@ pub struct Scheduler {
     timers: Timers,
     pub(super) clocks: Clocks,
     pub(super) custom: CustomTimetables,
+    /// Told when Python has answered.
+    wake: Arc<Notify>,
     versions_at: Option<DateTime<Utc>>,
+}
+
+/// Whether a cluster policy changes new task instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// None does.
+    None,
+    /// One does.
+    Exists,
 }
 
 /// When each look at the database was last taken.
@@ -113,13 +130,16 @@ impl Scheduler {
         hostname: &str,
     ) -> Result<Self, SchedulerError> {
         let now = Utc::now();
-        let Links { executor, names, events, service } = links;
+        let Links { executor, names, events, python } = links;
         let options = Options { num_runs, ..Options::from_config(config) };
         let logs = LogTemplate::parse(&options.log_template)?;
         let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
         let unixname = crate::runtime::unix_user();
         let runs = RunOptions { run_ids: run_id_rules(config)?, unixname: unixname.clone() };
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
+        let wake = Arc::new(Notify::new());
+        let listeners = Listeners::new(python.service.clone(), python.wishes);
+        listeners.lifecycle(Lifecycle::Starting, job);
         let batch = config.get(&keys::scheduler::MAX_DAGRUNS_TO_CREATE_PER_LOOP).max(BATCH);
         let past = DateTime::<Utc>::MIN_UTC;
         let mut timers = Timers::new(options.duties.armed(), now);
@@ -131,8 +151,11 @@ impl Scheduler {
             options,
             executor,
             executor_names: names,
-            custom: CustomTimetables::new(service.clone()),
-            service,
+            custom: CustomTimetables::new(python.service.clone(), wake.clone()),
+            preparing: Preparing::new(python.service.clone(), wake.clone()),
+            policy: if python.wishes.policy { Policy::Exists } else { Policy::None },
+            listeners,
+            wake,
             job,
             agenda: Agenda::default(),
             seen: Seen::default(),
@@ -186,6 +209,8 @@ impl Scheduler {
         if tokio::time::timeout(LAST_ROUND, self.executor.handed_over()).await.is_err() {
             tracing::warn!("the worker has not confirmed all work; what it has not got starts afresh");
         }
+        self.listeners.lifecycle(Lifecycle::Stopping, self.job);
+        self.listeners.finish().await;
         let complete = job::complete(&self.db, self.job, JobEnd::Success, Utc::now());
         match tokio::time::timeout(LAST_ROUND, complete).await {
             Ok(done) => Ok(done?),
@@ -207,6 +232,7 @@ impl Scheduler {
         tokio::select! {
             event = self.events.recv() => if let Some(event) = event { self.note(event) },
             () = tokio::time::sleep(until) => {}
+            () = self.wake.notified() => self.agenda.create_runs |= self.custom.has_answers(),
             () = shutdown.asked() => {}
         }
     }
@@ -240,6 +266,7 @@ impl Scheduler {
             ExecutorEvent::TaskEnded { key, ti_id, report, info } => {
                 self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
                 self.agenda.enqueue = true;
+                self.listeners.task_ended(&key);
                 self.ended.push(Ended::Task { key, ti_id, report, info });
             }
             ExecutorEvent::CallbackStarted { id } => self.ended.push(Ended::CallbackStarted { id }),
@@ -268,6 +295,9 @@ impl Scheduler {
         self.heartbeat(now).await;
         self.drain();
         passing("poll", self.look_around(now).await)?;
+        for run in self.preparing.collect() {
+            self.agenda.look_at(run);
+        }
         self.agenda.ripen(now);
         if self.agenda.create_runs {
             passing("create runs", self.create_runs(Utc::now()).await)?;

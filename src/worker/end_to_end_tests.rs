@@ -20,7 +20,7 @@ use crate::store::{Conn, Db};
 use crate::supervisor::answer;
 
 /// Importing Airflow takes its time on a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(60);
 
 const DAG: &str = r#"
 from airflow.sdk import dag, task

@@ -15,7 +15,7 @@ use super::supervise::{Order, Outcome, Watcher, supervise};
 use crate::executor::Report;
 
 /// Long enough for a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Seen {

@@ -33,6 +33,8 @@ keys! { "core":
     SIMPLE_AUTH_MANAGER_ALL_ADMINS: bool = "simple_auth_manager_all_admins", false;
     /// The file with the passwords that it made; empty: in `AIRFLOW_HOME`.
     SIMPLE_AUTH_MANAGER_PASSWORDS_FILE: String = "simple_auth_manager_passwords_file", "";
+    /// Where plugins are.
+    PLUGINS_FOLDER: String = "plugins_folder", "{AIRFLOW_HOME}/plugins";
     /// Whether Dags belong to teams.
     MULTI_TEAM: bool = "multi_team", false;
     /// Whether a run's id may hold `..`.

@@ -23,6 +23,7 @@ pub mod database;
 pub mod logging;
 pub mod metrics;
 pub mod scheduler;
+pub mod secrets;
 pub mod slipstream;
 pub mod state_store;
 pub mod workers;
@@ -38,6 +39,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn AnyKey> {
         metrics::ALL,
         api::ALL,
         workers::ALL,
+        secrets::ALL,
         callbacks::ALL,
         connection_test::ALL,
         state_store::ALL,

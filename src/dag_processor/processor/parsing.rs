@@ -4,6 +4,7 @@ use super::*;
 use crate::dag_processor::child::{Parsed, Request};
 use crate::dag_processor::measure;
 use crate::dag_processor::queue::Callbacks;
+use crate::supervisor::{Answerer, Asker};
 
 impl Processor {
     /// Whether a file is being parsed or its result being written.
@@ -75,10 +76,12 @@ impl Processor {
             callbacks: requests,
             limit: settings.processor_timeout,
         };
-        let (children, db) = (self.children.clone(), self.options.db.clone());
+        let children = self.children.clone();
+        let (db, answers) = (self.options.db.clone(), self.options.answers.clone());
+        let answerer = Answerer::new(db, answers, Asker::DagFile);
         let key = item.clone();
         let handle = self.tasks.spawn_local(async move {
-            let outcome = child::run(&children, &db, request, log).await;
+            let outcome = child::run(&children, answerer, request, log).await;
             Event::Child { item, had_callbacks, stamp, outcome }
         });
         measure::started(&key.file);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use slipstream_core::ids::DagId;
 use slipstream_core::schedule::NextRunFacts;
 
-use crate::python::{PythonError, Service};
+use crate::python::{LazyService, PythonError};
 
 /// A due run of a Dag whose timetable is the user's.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl CustomQuestion {
     ///
     /// # Errors
     /// [`PythonError`] when the timetable raises, takes too long, or answers what is no answer.
-    pub async fn ask(self, service: &Service) -> Result<(DagId, CustomAnswer), PythonError> {
+    pub async fn ask(self, service: &LazyService) -> Result<(DagId, CustomAnswer), PythonError> {
         let args = json!({"dag_id": self.dag_id, "due": to_json(&self.due)});
         let said = service.call("timetables.next_run", args, LIMIT).await?;
         let run_id = said["run_id"].as_str().unwrap_or_default().to_owned();

@@ -44,29 +44,3 @@ impl SecretsBackend for NoBackend {
         Ok(None)
     }
 }
-
-/// A custom backend is configured where none can be asked.
-#[derive(Clone, Debug)]
-pub struct UnwiredBackend {
-    /// Its class.
-    pub class: String,
-}
-
-impl UnwiredBackend {
-    fn refuse(&self) -> BackendError {
-        BackendError::Unavailable(format!(
-            "the secrets backend `{}` cannot be asked from here; unset [secrets] backend or run the task on a stock worker",
-            self.class
-        ))
-    }
-}
-
-impl SecretsBackend for UnwiredBackend {
-    async fn variable(&self, _: &str, _: Option<&str>) -> Result<Option<String>, BackendError> {
-        Err(self.refuse())
-    }
-
-    async fn connection(&self, _: &str, _: Option<&str>) -> Result<Option<String>, BackendError> {
-        Err(self.refuse())
-    }
-}

@@ -8,7 +8,7 @@ mod environment;
 mod stored;
 mod uri;
 
-pub use backend::{BackendError, NoBackend, SecretsBackend, UnwiredBackend};
+pub use backend::{BackendError, NoBackend, SecretsBackend};
 pub use cipher::{Cipher, CipherError, Stored};
 pub use connection::Connection;
 pub use environment::Environment;

@@ -52,12 +52,31 @@ fn the_environment_goes_before_the_database() {
     });
 }
 
+/// A backend of the deployment's own.
+struct Vault(Result<Option<String>, BackendError>);
+
+impl SecretsBackend for Vault {
+    async fn variable(&self, _: &str, _: Option<&str>) -> Result<Option<String>, BackendError> {
+        self.0.clone()
+    }
+
+    async fn connection(&self, _: &str, _: Option<&str>) -> Result<Option<String>, BackendError> {
+        self.0.clone()
+    }
+}
+
 #[test]
-fn a_backend_that_cannot_be_asked_is_named() {
+fn a_backend_goes_first_and_one_that_fails_is_passed_over_unless_it_denies() {
     on_each_database(async |db| {
-        let backend = UnwiredBackend { class: "acme.Vault".to_owned() };
-        let refused = variable(db, &Sources::default(), &backend, "x", access()).await.unwrap_err();
-        assert!(refused.to_string().contains("acme.Vault"));
+        let environment = Environment::new([("AIRFLOW_VAR_X".to_owned(), "from-env".to_owned())]);
+        let sources = Sources { environment, ..Sources::default() };
+        let ask = async |said| variable(db, &sources, &Vault(said), "x", access()).await;
+        assert_eq!(ask(Ok(Some("from-vault".to_owned()))).await.unwrap().as_deref(), Some("from-vault"));
+        assert_eq!(ask(Ok(None)).await.unwrap().as_deref(), Some("from-env"));
+        let failed = Err(BackendError::Failed("sealed".to_owned()));
+        assert_eq!(ask(failed).await.unwrap().as_deref(), Some("from-env"));
+        let denied = Err(BackendError::Denied("not yours".to_owned()));
+        assert!(matches!(ask(denied).await, Err(SecretsError::Denied(_))));
     });
 }
 

@@ -3,6 +3,7 @@
 //! `DagFileProcessorProcess._handle_request` (`airflow/dag_processing/processor.py`). One file per family of messages.
 
 mod asset;
+mod backend;
 mod dag_run;
 mod failure;
 mod hitl;
@@ -26,9 +27,10 @@ use super::masker::Masker;
 use super::value::{Fields, Message};
 use crate::store::db::Db;
 use crate::store::execution::teams;
-use crate::store::secrets::{Access, NoBackend, SecretsBackend};
+use crate::store::secrets::{Access, SecretsBackend};
 use failure::Failure;
 
+pub use backend::CustomBackend;
 pub use options::{Options, OptionsError};
 pub use startup::{Startup, startup_details};
 
@@ -102,7 +104,7 @@ impl Terminal {
 
 /// Answers the messages of one process.
 #[derive(Debug)]
-pub struct Answerer<B = NoBackend> {
+pub struct Answerer<B = CustomBackend> {
     db: Db,
     backend: B,
     options: Options,
@@ -113,10 +115,11 @@ pub struct Answerer<B = NoBackend> {
     rendered_map_index: Option<String>,
 }
 
-impl Answerer<NoBackend> {
-    /// Answers for one process, with secrets from the environment and the database.
+impl Answerer {
+    /// Answers for one process; secrets come from where the options say.
     pub fn new(db: Db, options: Options, asker: Asker) -> Self {
-        Self::with_backend(db, options, asker, NoBackend)
+        let backend = options.backend.clone();
+        Self::with_backend(db, options, asker, backend)
     }
 }
 

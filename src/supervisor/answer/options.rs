@@ -1,5 +1,6 @@
 //! Options of the answers, from Airflow's configuration.
 
+use super::backend::CustomBackend;
 use crate::config::{Config, keys};
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
@@ -13,7 +14,9 @@ use crate::supervisor::masker::{ByName, Masker};
 pub struct Options {
     /// What depends on Airflow's configuration in the database's effects.
     pub execution: execution::Options,
-    /// Where secrets come from.
+    /// The deployment's own secrets backend, asked first.
+    pub backend: CustomBackend,
+    /// Where secrets come from next.
     pub secrets: Sources,
     /// The masker that every process starts with.
     pub masker: Masker,
@@ -47,6 +50,7 @@ impl Options {
         let run_ids = RunIdRules::new(&config.get(&keys::scheduler::ALLOWED_RUN_ID_PATTERN), double_dot)?;
         Ok(Self {
             execution: execution_options(config),
+            backend: CustomBackend::from_config(config),
             secrets: Sources {
                 environment: Environment::of_process(),
                 cipher: Cipher::new(&config.get(&keys::core::FERNET_KEY))?,

@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from .bundles import manager
-
-log = logging.getLogger("slipstream.dag_processor")
-
-# Dag id -> the file that it was last found in.
-OWNERS: dict[str, str] = {}
-
-
-def claim(fileloc: str, dag_ids: Iterable[str]) -> list[str]:
-    """Note whose Dags these are; return (and log) the files that have one of them too and are still there."""
-    found = set(dag_ids)
-    for dag_id in [d for d, owner in OWNERS.items() if owner == fileloc and d not in found]:
-        del OWNERS[dag_id]
-    others = []
-    for dag_id in sorted(found):
-        other = OWNERS.get(dag_id, fileloc)
-        if other != fileloc and os.path.exists(other):
-            log.warning(
-                "Dag id %s is in %s and in %s: each overwrites the other, so give one of them another id",
-                dag_id, other, fileloc,
-            )
-            others.append(other)
-        OWNERS[dag_id] = fileloc
-    return others
 
 
 @cache
@@ -57,7 +31,6 @@ def result(
 
     decoder, validator = decoders()
     parsed = validator.validate_python(decoder.decode(attachment))
-    claim(parsed.fileloc, (dag.data["dag"]["dag_id"] for dag in parsed.serialized_dags))
     with create_session() as session:
         manager().persist_parsing_result(
             bundle_name=bundle_name,
