@@ -90,15 +90,16 @@ impl Db {
 /// is up.
 async fn answers(target: &Target) -> Result<(), StoreError> {
     let Ok(url) = url::Url::parse(&target.url) else { return Ok(()) };
-    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return Ok(()) };
-    // A directory of sockets, or another host, may be named among the options.
-    if target.dialect != Dialect::Postgres
-        || host.contains('%')
-        || url.query_pairs().any(|(name, _)| name == "host")
-    {
+    // The options win over the address, as in libpq.
+    let option = |wanted: &str| {
+        url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    let host = option("host").or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+    // A path, plain or encoded, is a directory of sockets.
+    if target.dialect != Dialect::Postgres || host.is_empty() || host.starts_with(['/', '%']) {
         return Ok(());
     }
-    let port = url.port().unwrap_or(5432);
+    let port = option("port").and_then(|port| port.parse().ok()).or(url.port()).unwrap_or(5432);
     let host = host.trim_matches(['[', ']']);
     let why = match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => return Ok(()),
@@ -217,10 +218,18 @@ mod tests {
     #[test]
     fn a_server_that_does_not_listen_is_named_at_once() {
         testing::block_on(async {
-            let url = "postgres://u:secret@127.0.0.1:1/x".to_owned();
-            let target = Target { dialect: Dialect::Postgres, url, max_connections: 1, schema: None };
-            let error = Db::connect(&target).await.unwrap_err().to_string();
-            assert!(error.contains("127.0.0.1:1") && !error.contains("secret"), "{error}");
+            for url in
+                ["postgres://u:secret@127.0.0.1:1/x", "postgres://?host=127.0.0.1&port=1&password=secret"]
+            {
+                let target = Target {
+                    dialect: Dialect::Postgres,
+                    url: url.to_owned(),
+                    max_connections: 1,
+                    schema: None,
+                };
+                let error = Db::connect(&target).await.unwrap_err().to_string();
+                assert!(error.contains("127.0.0.1:1") && !error.contains("secret"), "{error}");
+            }
         });
     }
 }
