@@ -77,13 +77,13 @@ mod tests {
     #[test]
     fn variables_and_home_are_expanded_until_nothing_changes() {
         let env = BTreeMap::from([
-            ("HOME".to_owned(), "/root".to_owned()),
+            ("HOME".to_owned(), "/home/me".to_owned()),
             ("A".to_owned(), "${B}/x".to_owned()),
             ("B".to_owned(), "~".to_owned()),
         ]);
-        assert_eq!(env_vars("$A", &env), "/root/x");
+        assert_eq!(env_vars("$A", &env), "/home/me/x");
         assert_eq!(env_vars("${NONE}-$", &env), "${NONE}-$");
-        assert_eq!(env_vars("~/airflow", &env), "/root/airflow");
+        assert_eq!(env_vars("~/airflow", &env), "/home/me/airflow");
         assert_eq!(env_vars("é$Bé", &env), "é~é");
     }
 }
