@@ -13,6 +13,7 @@ mod tests;
 mod time_based;
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 
@@ -51,6 +52,16 @@ pub struct CreatedRuns {
     pub questions: Vec<CustomQuestion>,
 }
 
+impl CreatedRuns {
+    fn add(&mut self, other: Self) {
+        self.created.extend(other.created);
+        self.questions.extend(other.questions);
+        if other.more == More::Yes {
+            self.more = More::Yes;
+        }
+    }
+}
+
 /// Whether there is more to do at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum More {
@@ -63,8 +74,10 @@ pub enum More {
 
 /// Makes runs for partitions that are complete, for Dags whose time has come, and for Dags whose assets were updated.
 ///
+/// A Dag whose run the database refuses does not keep the others from theirs: then each Dag gets a transaction of its own.
+///
 /// # Errors
-/// As any statement, after a few tries; then nothing was made.
+/// As any statement, after a few tries, if it may succeed later; then nothing was made, or only a part of it.
 pub async fn run_once(
     db: &Db,
     bag: &DagBag,
@@ -72,23 +85,81 @@ pub async fn run_once(
     answers: &CustomAnswers,
     now: DateTime<Utc>,
 ) -> Result<CreatedRuns, StoreError> {
+    let context = Context { bag, options, answers, now };
+    match transaction(db, context, Among::All).await {
+        Err(error) if !error.is_transient() => {
+            tracing::error!(%error, "dag runs could not be made together; each Dag gets a transaction of its own");
+            apart(db, context).await
+        }
+        made => made,
+    }
+}
+
+/// One transaction for each Dag; what fails for one of them is logged.
+async fn apart(db: &Db, context: Context<'_>) -> Result<CreatedRuns, StoreError> {
+    let tx = db.begin().await?;
+    let candidates = Step { tx: &tx, context, among: Among::All }.candidates().await;
+    tx.rollback().await?;
+    let mut all = CreatedRuns::default();
+    for dag_id in candidates? {
+        match transaction(db, context, Among::Only(&dag_id)).await {
+            Ok(made) => all.add(made),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => tracing::error!(%dag_id, %error, "Failed creating DagRun"),
+        }
+    }
+    Ok(all)
+}
+
+async fn transaction(db: &Db, context: Context<'_>, among: Among<'_>) -> Result<CreatedRuns, StoreError> {
     retry("create dag runs", async || {
         let tx = db.begin().await?;
-        let made = Step { tx: &tx, bag, options, answers, now }.make().await?;
+        let made = Step { tx: &tx, context, among }.make().await?;
         tx.commit().await?;
         Ok(made)
     })
     .await
 }
 
-/// One transaction and what it works with.
+/// What every transaction of one call works with.
 #[derive(Clone, Copy, Debug)]
-struct Step<'a> {
-    tx: &'a Tx,
+struct Context<'a> {
     bag: &'a DagBag,
     options: &'a CreateOptions,
     answers: &'a CustomAnswers,
     now: DateTime<Utc>,
+}
+
+/// Which Dags a transaction is about.
+#[derive(Clone, Copy, Debug)]
+enum Among<'a> {
+    All,
+    Only(&'a DagId),
+}
+
+impl Among<'_> {
+    fn includes(self, dag_id: &DagId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => only == dag_id,
+        }
+    }
+}
+
+/// One transaction and what it works with.
+#[derive(Clone, Copy, Debug)]
+struct Step<'a> {
+    tx: &'a Tx,
+    context: Context<'a>,
+    among: Among<'a>,
+}
+
+impl<'a> Deref for Step<'a> {
+    type Target = Context<'a>;
+
+    fn deref(&self) -> &Context<'a> {
+        &self.context
+    }
 }
 
 impl Step<'_> {
@@ -98,8 +169,9 @@ impl Step<'_> {
             made.created.iter().map(|created| created.run.dag_id.clone()).collect();
 
         let ready = self.asset_ready().await?;
-        let due = due::dags_needing_runs(self.tx, &ready, self.options.batch).await?;
+        let mut due = due::dags_needing_runs(self.tx, &ready, self.options.batch).await?;
         let page_is_full = due.len() as i64 >= self.options.batch;
+        due.retain(|dag| self.among.includes(&dag.dag_id));
         let ids: BTreeSet<DagId> = due.iter().map(|dag| dag.dag_id.clone()).collect();
         let dags = self.bag.latest(self.tx, &ids).await?;
         let ready: HashSet<DagId> = ready.into_iter().collect();
@@ -116,5 +188,14 @@ impl Step<'_> {
         made.questions = timed.questions;
         made.created.extend(self.asset_triggered(&by_asset, &dags).await?);
         Ok(made)
+    }
+
+    /// The Dags for which [`Step::make`] may make something.
+    async fn candidates(self) -> Result<BTreeSet<DagId>, StoreError> {
+        let ready = self.asset_ready().await?;
+        let due = due::dags_needing_runs(self.tx, &ready, self.options.batch).await?;
+        let mut ids: BTreeSet<DagId> = due.into_iter().map(|dag| dag.dag_id).collect();
+        ids.extend(self.pending_partitions().await?.into_iter().map(|partition| partition.dag_id));
+        Ok(ids)
     }
 }

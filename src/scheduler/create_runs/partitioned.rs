@@ -25,7 +25,8 @@ const PAGE: i64 = 500;
 impl Step<'_> {
     /// Makes a run for each waiting partition that is complete. Their Dags get no other run in this step.
     pub(super) async fn partitioned(self) -> Result<Vec<CreatedRun>, StoreError> {
-        let mut pending = partitions::pending_partitions(self.tx, PAGE).await?;
+        let mut pending = self.pending_partitions().await?;
+        pending.retain(|partition| self.among.includes(&partition.dag_id));
         if pending.is_empty() {
             return Ok(Vec::new());
         }
@@ -48,6 +49,11 @@ impl Step<'_> {
             }
         }
         Ok(made)
+    }
+
+    /// Partitions that wait to be complete, the oldest first.
+    pub(super) async fn pending_partitions(self) -> Result<Vec<PendingPartition>, StoreError> {
+        partitions::pending_partitions(self.tx, PAGE).await
     }
 
     async fn partition_run(

@@ -102,6 +102,21 @@ async fn a_backlog_is_made_until_the_limit_and_no_further() {
 }
 
 #[tokio::test]
+async fn a_dag_whose_run_the_database_refuses_does_not_keep_the_others_from_theirs() {
+    let Some(test) = seeded().await else { return };
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON dag_run WHEN new.dag_id = 'one_at_a_time' \
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    test.db.exec(test.db.sql(refuse)).await.unwrap();
+
+    let made =
+        run_once(&test.db, &DagBag::default(), &options(), &CustomAnswers::new(), Utc::now()).await.unwrap();
+
+    let made: Vec<&str> = made.created.iter().map(|created| created.run.dag_id.as_str()).collect();
+    assert!(made.contains(&"with_everything") && made.contains(&"intervals"), "{made:?}");
+    assert!(!made.contains(&"one_at_a_time"));
+}
+
+#[tokio::test]
 async fn a_missed_deadline_hands_on_what_airflow_hands_on() {
     let Some(ours) = seeded().await else { return };
     let python = python().unwrap();
