@@ -2,6 +2,7 @@
 
 mod config;
 mod dag_processor;
+mod db;
 mod detach;
 mod exit;
 mod options;
@@ -37,6 +38,7 @@ enum Command {
     Worker(worker::Options),
     Standalone(standalone::Options),
     Config(config::Options),
+    Db(db::Options),
     /// Show the versions of Slipstream and of the Airflow that it works with.
     Version,
 }
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Worker(options) => worker::run(&options),
         Command::Standalone(options) => standalone::run(options),
         Command::Config(options) => config::run(&options),
+        Command::Db(options) => db::run(&options),
         Command::Version => version::run(),
     };
     match done {

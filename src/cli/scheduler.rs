@@ -11,6 +11,7 @@ use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
 use crate::scheduler::{Links, Scheduler, UsersPython};
+use crate::store::own_tables;
 
 use super::exit::{Exit, Failure};
 use super::options::{self, Process};
@@ -50,6 +51,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Config, error))?;
     // Only the worker starts it, but a wrong option is better named here than there.
     Interpreter::locate(&config)?;
+    own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
     if let Some(server) = served(HealthServer::bind(&config, &db, &hostname).await) {
         servers.spawn(log_end(server.run(shutdown.clone())));

@@ -132,6 +132,11 @@ impl Tx {
     pub async fn rollback(self) -> Result<(), StoreError> {
         Ok(self.inner.rollback().await?)
     }
+
+    /// The driver's transaction, for what is not a statement of ours: migrations.
+    pub(super) fn driver(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
 }
 
 /// Where a statement can be sent: the pool, or one transaction.

@@ -25,6 +25,7 @@ pub mod history;
 pub mod integrity;
 pub mod job;
 pub mod migration;
+pub mod own_tables;
 pub mod row;
 pub mod runs;
 pub mod secrets;
