@@ -61,12 +61,12 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     {
         servers.spawn(log_end(server.run(shutdown.clone())));
     }
-    let (executor, events) = LocalExecutor::start(LocalOptions {
+    let (executor, reports) = LocalExecutor::start(LocalOptions {
         place: Place::of(&config),
         parallelism: Options::parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
-    let links = Links { executor, names, events, python: UsersPython::find(&config).await };
+    let links = Links { executor, names, reports, python: UsersPython::find(&config).await, events: None };
     let scheduler =
         Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
     scheduler.run(shutdown).await.map_err(Failure::failed)

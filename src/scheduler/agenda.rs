@@ -26,6 +26,8 @@ pub(super) struct Agenda {
     pub(super) create_runs: bool,
     /// Ready task instances may go.
     pub(super) enqueue: bool,
+    /// Commands on tasks wait.
+    pub(super) commands: bool,
     /// Callbacks wait for an executor.
     pub(super) callbacks: bool,
     /// A deadline has passed.
@@ -78,6 +80,7 @@ impl Agenda {
             || self.start_runs
             || self.create_runs
             || self.enqueue
+            || self.commands
             || self.callbacks
             || self.deadlines
     }

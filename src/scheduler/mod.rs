@@ -4,6 +4,7 @@
 //! a poll that finds a change, a run that falls due, a retry whose time has come. See [`tick`] for the order of steps.
 
 mod agenda;
+mod commands;
 pub mod create_runs;
 mod custom_timetables;
 pub mod duties;
@@ -23,6 +24,7 @@ mod users_python;
 #[cfg(test)]
 mod tests;
 
+pub use commands::EventWake;
 pub use options::{DutyIntervals, Options};
 pub use tick::{Links, Scheduler, SchedulerError};
 pub use users_python::UsersPython;

@@ -52,9 +52,10 @@ fn waiting(task: &str) -> NewTi {
 async fn scheduler(db: &Db, parallelism: usize) -> (Scheduler, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let place = Place::new(home.path(), "test", home.path(), home.path());
-    let (executor, events) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
+    let (executor, reports) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
     let config = Config::from_pairs(&[]).unwrap();
-    let links = Links { executor, names: Vec::new(), events, python: UsersPython::none(&config) };
+    let links =
+        Links { executor, names: Vec::new(), reports, python: UsersPython::none(&config), events: None };
     (Scheduler::start(db.clone(), &config, None, links, "here").await.unwrap(), home)
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::agenda::Agenda;
+use super::commands::EventWake;
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
 use super::duties_due::DutyOptions;
@@ -60,9 +61,11 @@ pub struct Links {
     /// The names by which tasks may ask for that executor.
     pub names: Vec<String>,
     /// What it reports.
-    pub events: UnboundedReceiver<ExecutorEvent>,
+    pub reports: UnboundedReceiver<ExecutorEvent>,
     /// What only Python can decide.
     pub python: UsersPython,
+    /// Woken by the event engine; `None`: there is none, and no table of events is read.
+    pub events: Option<EventWake>,
 }
 
 /// A scheduler with its job row.
@@ -85,7 +88,9 @@ pub struct Scheduler {
     pub(super) duty_options: DutyOptions,
     pub(super) unixname: String,
     logs: LogTemplate,
-    events: UnboundedReceiver<ExecutorEvent>,
+    reports: UnboundedReceiver<ExecutorEvent>,
+    /// The event engine's hints, if there is one.
+    pub(super) events: Option<EventWake>,
     pub(super) ended: Vec<Ended>,
     /// What could not be processed because another transaction held the row; tried again at the next poll.
     pub(super) put_off: Vec<Ended>,
@@ -130,7 +135,7 @@ impl Scheduler {
         hostname: &str,
     ) -> Result<Self, SchedulerError> {
         let now = Utc::now();
-        let Links { executor, names, events, python } = links;
+        let Links { executor, names, reports, python, events } = links;
         let options = Options { num_runs, ..Options::from_config(config) };
         let logs = LogTemplate::parse(&options.log_template)?;
         let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
@@ -165,6 +170,7 @@ impl Scheduler {
             duty_options: DutyOptions::from_config(config),
             unixname,
             logs,
+            reports,
             events,
             ended: Vec::new(),
             put_off: Vec::new(),
@@ -230,9 +236,10 @@ impl Scheduler {
         }
         let until = self.wake_at(Utc::now());
         tokio::select! {
-            event = self.events.recv() => if let Some(event) = event { self.note(event) },
+            event = self.reports.recv() => if let Some(event) = event { self.note(event) },
             () = tokio::time::sleep(until) => {}
             () = self.wake.notified() => self.agenda.create_runs |= self.custom.has_answers(),
+            () = hinted(self.events.as_ref()) => {}
             () = shutdown.asked() => {}
         }
     }
@@ -255,9 +262,16 @@ impl Scheduler {
 
     /// Takes every event that has arrived.
     fn drain(&mut self) {
-        while let Ok(event) = self.events.try_recv() {
+        while let Ok(event) = self.reports.try_recv() {
             self.note(event);
         }
+    }
+
+    /// What the event engine has done since the last round.
+    fn take_hints(&mut self) {
+        let Some(events) = &self.events else { return };
+        self.agenda.start_runs |= events.take_runs();
+        self.agenda.commands |= events.take_commands();
     }
 
     fn note(&mut self, event: ExecutorEvent) {
@@ -294,6 +308,7 @@ impl Scheduler {
     async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.heartbeat(now).await;
         self.drain();
+        self.take_hints();
         passing("poll", self.look_around(now).await)?;
         for run in self.preparing.collect() {
             self.agenda.look_at(run);
@@ -301,6 +316,9 @@ impl Scheduler {
         self.agenda.ripen(now);
         if self.agenda.create_runs {
             passing("create runs", self.create_runs(Utc::now()).await)?;
+        }
+        if self.agenda.commands {
+            passing("find commands", self.find_commands(Utc::now()).await)?;
         }
         if self.agenda.start_runs {
             passing("start runs", self.start_runs(Utc::now()).await)?;
@@ -352,6 +370,7 @@ impl Scheduler {
         if now >= later(self.clocks.reexamine, self.options.reexamine) {
             self.seen = Seen::default();
             self.clocks.reexamine = now;
+            self.agenda.commands |= self.events.is_some();
         }
         Ok(())
     }
@@ -414,6 +433,14 @@ impl Scheduler {
 
 /// How long the round in which the scheduler is told to end may go on, and how long its job row may take to be closed.
 const LAST_ROUND: Duration = Duration::from_secs(5);
+
+/// Returns when the event engine has done something.
+async fn hinted(events: Option<&EventWake>) {
+    match events {
+        Some(events) => events.notified().await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Returns `limit` after the scheduler was told to end.
 async fn asked_for(shutdown: &Shutdown, limit: Duration) {

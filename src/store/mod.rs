@@ -8,6 +8,7 @@ pub mod apply;
 pub mod assets;
 pub mod audit_log;
 pub mod callbacks;
+pub mod commands;
 pub mod create_run;
 pub mod critical_section;
 pub mod dag_bag;

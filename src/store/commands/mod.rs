@@ -1,0 +1,8 @@
+//! `slipstream_command`: what events ask of tasks inside a run.
+//!
+//! The event engine writes a command in the transaction of its firing; a scheduler takes it while it holds the run's row,
+//! in one transaction with its effect. A command that can have no effect any more is dropped with a reason.
+
+mod pending;
+
+pub use pending::{Found, drop_of_run, find};
