@@ -7,6 +7,7 @@ pub mod admit;
 pub mod asset;
 pub mod dag;
 pub mod deps;
+pub mod event;
 pub mod expand;
 pub mod ids;
 pub mod run;

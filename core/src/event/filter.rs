@@ -1,0 +1,97 @@
+//! A filter over a whole event, in the Common Expression Language.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cel::{Context, Env, Program, Value as Cel};
+use serde_json::{Map, Value};
+
+use super::{EvalError, Event, SpecError};
+
+/// What a filter may name: the attributes of the event.
+const NAMES: &[&str] = &["key", "type", "namespace", "source", "id", "sender", "time", "data", "extensions"];
+
+/// A compiled filter.
+pub(super) struct Filter {
+    text: String,
+    program: Program,
+    env: Arc<Env>,
+    /// The attributes that it names; only these are given to it.
+    names: Vec<&'static str>,
+}
+
+impl Filter {
+    pub(super) fn new(text: &str) -> Result<Self, SpecError> {
+        let wrong = |problem: String| SpecError::Filter { filter: text.to_owned(), problem };
+        let env = Arc::new(Env::stdlib());
+        let program = env.compile(text).map_err(|error| wrong(error.to_string()))?;
+        let references = program.references();
+        let variables = references.variables();
+        let names = NAMES.iter().copied().filter(|name| variables.contains(name)).collect();
+        Ok(Self { text: text.to_owned(), names, program, env })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn accepts(&self, event: &Event) -> Result<bool, EvalError> {
+        let mut context = Context::with_env(Arc::clone(&self.env));
+        for name in &self.names {
+            context.add_variable_from_value(*name, variable(name, event));
+        }
+        match self.program.execute(&context) {
+            Ok(Cel::Bool(accepted)) => Ok(accepted),
+            Ok(other) => {
+                Err(EvalError::NotBoolean { filter: self.text.clone(), value: format!("{other:?}") })
+            }
+            Err(error) => Err(EvalError::Filter { filter: self.text.clone(), problem: error.to_string() }),
+        }
+    }
+}
+
+fn variable(name: &str, event: &Event) -> Cel {
+    match name {
+        "key" => text(&event.key),
+        "type" => text(&event.event_type),
+        "namespace" => text(&event.namespace),
+        "source" => text(&event.source),
+        "id" => text(&event.id),
+        "sender" => event.sender.as_deref().map_or(Cel::Null, text),
+        "time" => Cel::Timestamp(event.time.fixed_offset()),
+        "data" => value(&event.data),
+        "extensions" => object(&event.extensions),
+        _ => Cel::Null,
+    }
+}
+
+fn text(text: &str) -> Cel {
+    Cel::String(Arc::new(text.to_owned()))
+}
+
+fn object(map: &Map<String, Value>) -> Cel {
+    let map: HashMap<String, Cel> = map.iter().map(|(name, inner)| (name.clone(), value(inner))).collect();
+    map.into()
+}
+
+/// JSON's whole numbers are CEL's `int`, its other numbers `double`; the two can be compared.
+fn value(json: &Value) -> Cel {
+    match json {
+        Value::Null => Cel::Null,
+        Value::Bool(flag) => Cel::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => Cel::Int(int),
+            (_, Some(uint)) => Cel::UInt(uint),
+            _ => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(string) => text(string),
+        Value::Array(items) => Cel::List(Arc::new(items.iter().map(value).collect())),
+        Value::Object(map) => object(map),
+    }
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Filter").field(&self.text).finish()
+    }
+}

@@ -1,0 +1,30 @@
+//! Event triggers: a small language over the events of the log, evaluated without I/O.
+//!
+//! A [`TriggerSpec`] is read from JSON; [`step`] feeds it one event or the passing of time, and says whether it fires.
+//! What it remembers is a [`Progress`], one per trigger, run and correlation key, which the caller keeps.
+
+mod action;
+mod error;
+#[allow(clippy::module_inception)]
+mod event;
+mod field;
+mod filter;
+mod pattern;
+mod progress;
+mod read;
+mod read_action;
+mod spec;
+mod step;
+mod term;
+
+pub use action::{Action, Mark, Mode, NewRun, WhenRunning, WhileActive};
+pub use error::{EvalError, SpecError};
+pub use event::{
+    AIRFLOW_NAMESPACE, ASSET_TYPE, DAG_RUN_TYPE, DEFAULT_NAMESPACE, Event, Position, Scope,
+    TASK_INSTANCE_TYPE, TICK_TYPE,
+};
+pub use field::Field;
+pub use pattern::Pattern;
+pub use progress::Progress;
+pub use spec::{Interest, Reach, TriggerSpec};
+pub use step::{DueTick, Input, Step, Verdict, step};
