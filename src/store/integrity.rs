@@ -25,7 +25,7 @@ pub async fn version_in_history(tx: &Tx, run: &RunSnapshot, version: Uuid) -> Re
     Ok(tx.one(sql).await?.is_some())
 }
 
-/// Moves unfinished task instances to the version and brings removed, restored and new tasks in line. Task instances
+/// Moves unfinished task instances to the version and brings the others in line. Task instances
 /// without a state keep their version, as in Airflow, where SQL's `IN` never matches `NULL`.
 ///
 /// # Errors
@@ -40,6 +40,21 @@ pub async fn verify(
     let facts = &run.facts;
     tracing::info!(dag_id = %facts.dag_id, run_id = %facts.run_id, version = dag.version_number, "the run follows the Dag's new version");
     move_unfinished(tx, run, dag.version_id, now).await?;
+    bring_in_line(tx, run, dag, unixname, now).await
+}
+
+/// Brings task instances of removed and restored tasks in line with the version, and adds those of new tasks.
+///
+/// # Errors
+/// As any statement.
+pub async fn bring_in_line(
+    tx: &Tx,
+    run: &RunSnapshot,
+    dag: &CachedDag,
+    unixname: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let facts = &run.facts;
     let loaded = snapshot::load_needs(tx, facts, &run::integrity_needs(&dag.dag, &run.tis)).await?;
     let changes = run::integrity(&dag.dag, facts, &run.tis, &loaded);
     let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, unixname, now };

@@ -196,25 +196,27 @@ pub async fn dag(conn: &impl Conn, dag_id: &str) {
     insert(conn, "dag", values).await;
 }
 
-/// Writes a version of a Dag with its serialised form (the object under `dag`); returns the version's id.
+/// Writes the next version of a Dag with its serialised form (the object under `dag`); returns the version's id.
 pub async fn serialized_dag(conn: &impl Conn, dag_id: &str, dag: Json) -> Uuid {
     let version = Uuid::now_v7();
+    let sql = conn.sql("SELECT COUNT(*) AS n FROM dag_version WHERE dag_id = ?").bind(dag_id);
+    let earlier = conn.one(sql).await.unwrap().unwrap().int("n").unwrap();
     let values = vec![
         ("id", version.into()),
-        ("version_number", 1.into()),
+        ("version_number", (earlier + 1).into()),
         ("dag_id", dag_id.into()),
         ("bundle_name", "dags-folder".into()),
-        ("created_at", at(0).into()),
-        ("last_updated", at(0).into()),
+        ("created_at", at(earlier).into()),
+        ("last_updated", at(earlier).into()),
     ];
     insert(conn, "dag_version", values).await;
     let values = vec![
         ("id", Uuid::now_v7().into()),
         ("dag_id", dag_id.into()),
         ("data", serde_json::json!({"__version": 3, "dag": dag}).into()),
-        ("created_at", at(0).into()),
-        ("last_updated", at(0).into()),
-        ("dag_hash", "0".into()),
+        ("created_at", at(earlier).into()),
+        ("last_updated", at(earlier).into()),
+        ("dag_hash", earlier.to_string().into()),
         ("dag_version_id", version.into()),
     ];
     insert(conn, "serialized_dag", values).await;

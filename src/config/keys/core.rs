@@ -37,6 +37,8 @@ keys! { "core":
     PLUGINS_FOLDER: String = "plugins_folder", "{AIRFLOW_HOME}/plugins";
     /// Whether Dags belong to teams.
     MULTI_TEAM: bool = "multi_team", false;
+    /// Whether what is cleared goes by the newest version of its Dag, if the Dag does not say.
+    RERUN_WITH_LATEST_VERSION: bool = "rerun_with_latest_version", false;
     /// Whether a run's id may hold `..`.
     ALLOW_DOUBLE_DOT_IN_IDS: bool = "allow_double_dot_in_ids", false;
 }

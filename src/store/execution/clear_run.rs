@@ -9,6 +9,7 @@ use slipstream_core::run::new_task_instance;
 use slipstream_core::state::{RunState, TaskState};
 use uuid::Uuid;
 
+use super::Rerun;
 use super::error::{ExecutionError, Refusal, transact};
 use super::trigger_run;
 use crate::store::create_run;
@@ -17,13 +18,34 @@ use crate::store::db::{Conn, Db, Tx};
 use crate::store::deadlines;
 use crate::store::error::StoreError;
 use crate::store::history;
+use crate::store::integrity;
 use crate::store::runs::carrier;
+use crate::store::snapshot;
+
+/// What clearing has to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Serialised Dags.
+    pub dags: &'a DagBag,
+    /// Which version a cleared run goes by.
+    pub rerun: Rerun,
+    /// `task_instance.unixname` of task instances that a newer version adds.
+    pub unixname: &'a str,
+}
+
+impl Rules<'_> {
+    /// `resolve_run_on_latest_version`: the Dag has the first word.
+    fn prefer_latest(self, dag: &CachedDag) -> bool {
+        dag.dag.rerun_with_latest_version.unwrap_or(self.rerun == Rerun::LatestVersion)
+    }
+}
 
 /// Clears a run: what runs is stopped and starts again, everything else loses its state, and a finished run is queued.
 ///
 /// # Errors
 /// 404 without the Dag or the run, 400 when the Dag has import errors; as any statement.
-pub async fn clear(db: &Db, dag_id: &DagId, run_id: &RunId, dags: &DagBag) -> Result<(), ExecutionError> {
+pub async fn clear(db: &Db, dag_id: &DagId, run_id: &RunId, rules: Rules<'_>) -> Result<(), ExecutionError> {
+    let dags = rules.dags;
     transact!(db, "clear", |tx| {
         trigger_run::check_parsed(tx, dag_id).await?;
         let Some(run) = ClearedRun::lock(tx, dag_id, run_id).await? else {
@@ -31,9 +53,7 @@ pub async fn clear(db: &Db, dag_id: &DagId, run_id: &RunId, dags: &DagBag) -> Re
         };
         let now = Utc::now();
         let latest = dags.latest(tx, &BTreeSet::from([dag_id.clone()])).await?.remove(dag_id);
-        let follow = latest
-            .as_ref()
-            .filter(|dag| run.version.is_none() || dag.dag.rerun_with_latest_version == Some(true));
+        let follow = latest.as_ref().filter(|dag| run.version.is_none() || rules.prefer_latest(dag));
         let dag = match run.pinned.filter(|_| follow.is_none()) {
             Some(version) => dags.versions(tx, &BTreeSet::from([version])).await?.remove(&version),
             None => latest.clone(),
@@ -50,7 +70,10 @@ pub async fn clear(db: &Db, dag_id: &DagId, run_id: &RunId, dags: &DagBag) -> Re
             let id = renewed.get(&ti.id).copied().unwrap_or(ti.id);
             ti.clear(tx, id, dag.as_deref(), follow.map(|dag| dag.version_id), now).await?;
         }
-        run.requeue(tx, &carrier, follow.map(|dag| dag.version_id), now).await?;
+        run.requeue(tx, &carrier, now).await?;
+        if let Some(dag) = follow {
+            run.follow(tx, dag, rules.unixname, now).await?;
+        }
         deadlines::requeued(tx, run.id, now).await?;
         Ok(())
     })
@@ -122,16 +145,48 @@ impl ClearedRun {
         tx.all(sql).await?.iter().map(read).collect()
     }
 
+    fn has_ended(&self) -> bool {
+        matches!(self.state, RunState::Success | RunState::Failed)
+    }
+
+    /// Moves the run to a version of its Dag. One that had ended gets the task instances of that version now, because it
+    /// counts as of that version from here on; one that runs gets them when it is examined.
+    async fn follow(
+        &self,
+        tx: &Tx,
+        dag: &CachedDag,
+        unixname: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if !self.has_ended() && self.version == Some(dag.version_id) {
+            return Ok(());
+        }
+        let sql = tx
+            .sql("UPDATE dag_run SET created_dag_version_id = ? WHERE id = ?")
+            .bind(dag.version_id)
+            .bind(self.id);
+        tx.exec(sql).await?;
+        if !dag.dag.disable_bundle_versioning {
+            let text = "UPDATE dag_run SET bundle_version = \
+                 COALESCE((SELECT bundle_version FROM dag WHERE dag_id = ?), bundle_version) WHERE id = ?";
+            tx.exec(tx.sql(text).bind(&self.dag_id).bind(self.id)).await?;
+        }
+        if self.has_ended()
+            && let Some(run) = snapshot::load_run(tx, self.id).await?
+        {
+            integrity::bring_in_line(tx, &run, dag, unixname, now).await?;
+        }
+        Ok(())
+    }
+
     /// Counts the clearing, begins a new trace, and queues the run if it had ended.
     async fn requeue(
         &self,
         tx: &Tx,
         carrier: &serde_json::Value,
-        version: Option<Uuid>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let ended = matches!(self.state, RunState::Success | RunState::Failed);
-        let state = if ended {
+        let state = if self.has_ended() {
             ", state = 'queued', last_scheduling_decision = NULL, start_date = NULL, end_date = NULL"
         } else {
             ""
@@ -139,11 +194,10 @@ impl ClearedRun {
         let sql = tx
             .sql(&format!(
                 "UPDATE dag_run SET clear_number = clear_number + 1, queued_at = ?, context_carrier = ?, \
-                 created_dag_version_id = COALESCE(?, created_dag_version_id), updated_at = ?{state} WHERE id = ?"
+                 updated_at = ?{state} WHERE id = ?"
             ))
             .bind(now)
             .bind(carrier)
-            .bind(version)
             .bind(now)
             .bind(self.id);
         tx.exec(sql).await?;

@@ -56,6 +56,8 @@ pub struct Options {
     pub task_state: OnSuccess,
     /// `[scheduler] partition_mapper_max_downstream_keys`.
     pub max_downstream_keys: i64,
+    /// `[core] rerun_with_latest_version`.
+    pub rerun: Rerun,
 }
 
 impl Default for Options {
@@ -66,8 +68,18 @@ impl Default for Options {
             rendered_fields_runs: 30,
             task_state: OnSuccess::Keep,
             max_downstream_keys: 1000,
+            rerun: Rerun::OwnVersion,
         }
     }
+}
+
+/// What a cleared run goes by, if its Dag does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rerun {
+    /// The version that it was created from.
+    OwnVersion,
+    /// The newest version of its Dag.
+    LatestVersion,
 }
 
 /// Whether Dags belong to teams (`[core] multi_team`).
@@ -99,5 +111,7 @@ pub enum Reported {
     FailedInstead,
 }
 
+#[cfg(test)]
+mod clear_run_tests;
 #[cfg(test)]
 mod tests;

@@ -50,6 +50,11 @@ impl RunSnapshot {
     }
 }
 
+const SELECT_RUNS: &str = "SELECT dr.id, dr.dag_id, dr.run_id, dr.run_type, dr.state, dr.logical_date, \
+     dr.data_interval_start, dr.data_interval_end, dr.run_after, dr.start_date, dr.bundle_version, \
+     dr.created_dag_version_id, dr.clear_number, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
+     JOIN dag ON dag.dag_id = dr.dag_id LEFT JOIN backfill_dag_run bdr ON bdr.dag_run_id = dr.id";
+
 /// Which runs are looked at, by their Dag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pausing {
@@ -72,12 +77,9 @@ pub async fn load_runs(
     now: DateTime<Utc>,
 ) -> Result<Vec<RunSnapshot>, StoreError> {
     let mut sql = tx
-        .sql(
-            "SELECT dr.id, dr.dag_id, dr.run_id, dr.run_type, dr.state, dr.logical_date, dr.data_interval_start, \
-             dr.data_interval_end, dr.run_after, dr.start_date, dr.bundle_version, dr.created_dag_version_id, \
-             dr.clear_number, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
-             JOIN dag ON dag.dag_id = dr.dag_id LEFT JOIN backfill_dag_run bdr ON bdr.dag_run_id = dr.id \
-             WHERE dr.state = 'running' AND dag.is_paused = ? AND NOT dag.is_stale AND dr.run_after <= ? \
+        .sql(SELECT_RUNS)
+        .push(
+            " WHERE dr.state = 'running' AND dag.is_paused = ? AND NOT dag.is_stale AND dr.run_after <= ? \
              AND (dr.id IN (?)",
         )
         .bind(pausing == Pausing::Paused)
@@ -110,6 +112,19 @@ pub async fn load_runs(
     runs.retain(|run| seen.insert(run.id));
     load_task_instances(tx, &mut runs).await?;
     Ok(runs)
+}
+
+/// Reads one run in whatever state, without a lock. `None` if it is not there.
+///
+/// # Errors
+/// As any statement.
+pub async fn load_run(tx: &Tx, id: i64) -> Result<Option<RunSnapshot>, StoreError> {
+    let Some(row) = tx.one(tx.sql(SELECT_RUNS).push(" WHERE dr.id = ? LIMIT 1").bind(id)).await? else {
+        return Ok(None);
+    };
+    let mut runs = [read_run(&row)?];
+    load_task_instances(tx, &mut runs).await?;
+    Ok(runs.into_iter().next())
 }
 
 fn read_run(row: &Row) -> Result<RunSnapshot, StoreError> {

@@ -85,7 +85,12 @@ impl<B: SecretsBackend> Answerer<B> {
         match outcome {
             TriggerOutcome::Created => {}
             TriggerOutcome::Exists if fields.bool_opt("reset_dag_run")? == Some(true) => {
-                clear_run::clear(&self.db, &request.dag_id, &request.run_id, &self.options.dags).await?;
+                let rules = clear_run::Rules {
+                    dags: &self.options.dags,
+                    rerun: self.options.execution.rerun,
+                    unixname: &runs.unixname,
+                };
+                clear_run::clear(&self.db, &request.dag_id, &request.run_id, rules).await?;
             }
             TriggerOutcome::Exists => return Ok(Some(error("DAGRUN_ALREADY_EXISTS", rmpv::Value::Nil))),
         }

@@ -4,7 +4,7 @@ use super::backend::CustomBackend;
 use crate::config::{Config, keys};
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
-use crate::store::execution::{self, MultiTeam, OnSuccess};
+use crate::store::execution::{self, MultiTeam, OnSuccess, Rerun};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::secrets::{Cipher, CipherError, Environment, Sources};
 use crate::supervisor::masker::{ByName, Masker};
@@ -70,6 +70,10 @@ fn execution_options(config: &Config) -> execution::Options {
         task_state: match config.get(&keys::state_store::CLEAR_ON_SUCCESS) {
             true => OnSuccess::Clear,
             false => OnSuccess::Keep,
+        },
+        rerun: match config.get(&keys::core::RERUN_WITH_LATEST_VERSION) {
+            true => Rerun::LatestVersion,
+            false => Rerun::OwnVersion,
         },
         max_downstream_keys: config.get(&keys::scheduler::PARTITION_MAPPER_MAX_DOWNSTREAM_KEYS),
     }
