@@ -71,6 +71,15 @@ test-python: venv ## All Python tests
 test-crash: build ## Kill parts of a running deployment, and see that nothing is lost or done twice (about 15 minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/crash.py $(ARGS)
 
+.PHONY: wheel
+wheel: ## Build the wheel into target/wheels
+	python3 -m venv .cache/maturin && .cache/maturin/bin/pip install -q 'maturin>=1.9,<2'
+	.cache/maturin/bin/maturin build --release --out target/wheels
+
+.PHONY: test-wheel
+test-wheel: ## Install the wheel into a clean environment with Airflow, and run Dags with it
+	tests/packaging/wheel.sh release
+
 .PHONY: conformance
 conformance: venv ## Compare with stock Airflow's recorded pictures: all cases on PostgreSQL, a choice on SQLite
 	tests/support/with_postgres.sh $(CONFORMANCE) --engine slipstream --db postgres --db sqlite --choice sqlite $(ARGS)

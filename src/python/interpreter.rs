@@ -19,6 +19,8 @@ pub struct Interpreter {
 pub struct Places<'a> {
     /// `[slipstream] python`.
     pub option: Option<&'a str>,
+    /// The folder of this program: `bin` of the environment that its wheel was installed into.
+    pub beside: Option<&'a Path>,
     /// `$PATH`.
     pub path: Option<&'a OsStr>,
     /// `$VIRTUAL_ENV`.
@@ -33,15 +35,17 @@ impl Interpreter {
     pub fn locate(config: &Config) -> Result<Self, PythonError> {
         let option = config.get(&keys::slipstream::PYTHON);
         let (path, virtual_env) = (std::env::var_os("PATH"), std::env::var_os("VIRTUAL_ENV"));
+        let program = std::env::current_exe().ok();
         Self::find(Places {
             option: Some(&option),
+            beside: program.as_deref().and_then(Path::parent),
             path: path.as_deref(),
             virtual_env: virtual_env.as_deref(),
         })
     }
 
-    /// The option if it is set, else the `python` beside the first `airflow` on the path, else the active virtual
-    /// environment's, else the first `python3` on the path.
+    /// The option if it is set, else the `python` beside this program if Airflow is installed there too, else the `python`
+    /// beside the first `airflow` on the path, else the active virtual environment's, else the first `python3` on the path.
     ///
     /// # Errors
     /// [`PythonError::NotAFile`] for a wrong option, [`PythonError::NoInterpreter`] when nothing is found.
@@ -50,13 +54,15 @@ impl Interpreter {
             let path = PathBuf::from(option);
             return if path.is_file() { Ok(Self::at(path)) } else { Err(PythonError::NotAFile(path)) };
         }
+        let with_airflow = |bin: &&Path| bin.join("airflow").is_file();
+        let own = places.beside.filter(with_airflow).and_then(python_in);
         let folders: Vec<PathBuf> =
             places.path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
-        let beside_airflow =
-            folders.iter().find(|folder| folder.join("airflow").is_file()).and_then(|bin| python_in(bin));
+        let beside_airflow = folders.iter().map(PathBuf::as_path).find(with_airflow).and_then(python_in);
         let active = || places.virtual_env.and_then(|env| python_in(&Path::new(env).join("bin")));
         let on_path = || folders.iter().map(|folder| folder.join("python3")).find(|path| path.is_file());
-        let path = beside_airflow.or_else(active).or_else(on_path).ok_or(PythonError::NoInterpreter)?;
+        let path =
+            own.or(beside_airflow).or_else(active).or_else(on_path).ok_or(PythonError::NoInterpreter)?;
         Ok(Self::at(path))
     }
 
@@ -105,7 +111,7 @@ mod tests {
         let path = std::env::join_paths([dir.path().join("c"), dir.path().join("a/bin")]).unwrap();
         let env = dir.path().join("b");
         let find = |path, env| {
-            Interpreter::find(Places { option: None, path, virtual_env: env }).map(|found| found.path)
+            Interpreter::find(Places { path, virtual_env: env, ..Places::default() }).map(|found| found.path)
         };
         assert_eq!(find(Some(&path), Some(env.as_os_str())).unwrap(), dir.path().join("a/bin/python"));
         let path = dir.path().join("c");
@@ -115,6 +121,22 @@ mod tests {
         );
         assert_eq!(find(Some(path.as_os_str()), None).unwrap(), dir.path().join("c/python3"));
         assert!(matches!(find(None, None), Err(PythonError::NoInterpreter)));
+    }
+
+    #[test]
+    fn a_program_installed_into_an_environment_with_airflow_uses_that_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["own/airflow", "own/python", "other/airflow", "other/python", "plain/python"] {
+            touch(&dir.path().join(file));
+        }
+        let path = dir.path().join("other");
+        let find = |beside: &str| {
+            let beside = dir.path().join(beside);
+            let places = Places { beside: Some(&beside), path: Some(path.as_os_str()), ..Places::default() };
+            Interpreter::find(places).unwrap().path
+        };
+        assert_eq!(find("own"), dir.path().join("own/python"));
+        assert_eq!(find("plain"), dir.path().join("other/python"));
     }
 
     #[test]
