@@ -6,6 +6,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod dag_processor;
+pub mod events;
 pub mod executor;
 pub mod python;
 pub mod runtime;

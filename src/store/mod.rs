@@ -19,6 +19,7 @@ pub mod duties;
 pub mod encoding;
 pub mod ended_tis;
 pub mod error;
+pub mod events;
 pub mod execution;
 pub mod failure;
 pub mod fernet;

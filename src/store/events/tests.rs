@@ -1,0 +1,277 @@
+//! The log on both databases.
+
+use std::time::Duration;
+
+use serde_json::json;
+use slipstream_core::event::{Position, Scope};
+
+use super::*;
+use crate::store::testing::{self, at};
+use crate::store::{Conn, Db, StoreError, own_tables};
+
+fn event(id: &str) -> NewEvent {
+    NewEvent { id: id.to_owned(), ..NewEvent::new("/test", "sample.ready", at(0)) }
+}
+
+fn keyed(id: &str, namespace: &str, key: &str, sender: Option<&str>) -> NewEvent {
+    let sender = sender.map(str::to_owned);
+    NewEvent { namespace: namespace.to_owned(), key: key.to_owned(), sender, ..event(id) }
+}
+
+async fn send(db: &Db, events: &[NewEvent]) -> Vec<Appended> {
+    let tx = db.begin().await.unwrap();
+    let done = append(&tx, events, at(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    done
+}
+
+async fn positions(db: &Db, filter: &Filter) -> Vec<i64> {
+    let events = read(db, Position(0), 1000, filter).await.unwrap();
+    events.iter().map(|event| event.position.0).collect()
+}
+
+#[test]
+fn what_is_appended_is_read_back_as_it_was() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let full = NewEvent {
+            scope: Scope::Run { dag_id: "d".into(), run_id: "r".into() },
+            sender: Some("me".to_owned()),
+            data: json!({"z": 1, "a": [true, null, 1.5, "ü'\"\\\n"], "text": "7"}),
+            extensions: json!({"traceparent": "00-1", "n": 3}).as_object().unwrap().clone(),
+            ..event("1")
+        };
+        let scalars = [json!(7), json!(1.5), json!("7"), json!(true), json!(null), json!([])];
+        let mut all = vec![full];
+        all.extend(
+            scalars.into_iter().enumerate().map(|(i, data)| NewEvent { data, ..event(&format!("s{i}")) }),
+        );
+        let done = send(db, &all).await;
+        let expected: Vec<_> =
+            all.into_iter().zip(done).map(|(event, done)| event.at(done.position)).collect();
+        let found = read(db, Position(0), 100, &Filter::default()).await.unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(found[0].data.to_string(), expected[0].data.to_string(), "the order of keys is kept");
+        assert_eq!(get(db, Position(2)).await.unwrap().as_ref(), Some(&expected[1]));
+        assert_eq!(get(db, Position(99)).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_duplicate_is_told_where_the_original_is() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let first = send(db, &[event("a"), event("b"), event("a")]).await;
+        let expected = [(1, Existed::New), (2, Existed::New), (1, Existed::Duplicate)];
+        let of = |done: &[Appended]| done.iter().map(|one| (one.position.0, one.existed)).collect::<Vec<_>>();
+        assert_eq!(of(&first), expected);
+        let other = NewEvent { source: "/other".to_owned(), ..event("a") };
+        let second = send(db, &[event("b"), event("c"), other, event("c")]).await;
+        let expected =
+            [(2, Existed::Duplicate), (3, Existed::New), (4, Existed::New), (3, Existed::Duplicate)];
+        assert_eq!(of(&second), expected);
+        assert_eq!(head(db).await.unwrap(), Position(4));
+        assert_eq!(testing::count(db, "slipstream_event").await, 4);
+    });
+}
+
+#[test]
+fn an_append_that_is_rolled_back_leaves_no_gap() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let tx = db.begin().await.unwrap();
+        append(&tx, &[event("lost")], at(1)).await.unwrap();
+        tx.rollback().await.unwrap();
+        assert_eq!(send(db, &[event("kept")]).await[0].position, Position(1));
+    });
+}
+
+#[test]
+fn an_event_that_cannot_be_indexed_is_refused_before_anything_is_written() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let wrong = [
+            (NewEvent { key: String::new(), ..event("1") }, "`subject` is empty"),
+            (NewEvent { source: "s".repeat(1501), ..event("1") }, "`source` has 1501 bytes"),
+            (NewEvent { event_type: "a\0b".to_owned(), ..event("1") }, "`type` contains a control character"),
+        ];
+        for (event, why) in wrong {
+            let tx = db.begin().await.unwrap();
+            let error = append(&tx, &[event], at(1)).await.unwrap_err();
+            assert!(matches!(&error, StoreError::Invalid(text) if text.contains(why)), "{error}");
+        }
+        let large = NewEvent { data: json!("x".repeat(100)), ..event("1") };
+        assert!(large.check_with_size(102).is_ok());
+        assert_eq!(large.check_with_size(101), Err(EventError::TooLarge { bytes: 102, limit: 101 }));
+    });
+}
+
+#[test]
+fn a_filter_is_applied_by_the_database() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let scoped = NewEvent {
+            scope: Scope::Run { dag_id: "d".into(), run_id: "r".into() },
+            time: at(60),
+            ..keyed("4", "b", "batch_2", None)
+        };
+        let events = [
+            keyed("1", "a", "batch.1", Some("x")),
+            keyed("2", "a", "BATCH.1", Some("y")),
+            keyed("3", "a.b", "batch%", Some("x")),
+            scoped,
+        ];
+        send(db, &events).await;
+        let with = |change: fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            change(&mut filter);
+            filter
+        };
+        let cases = [
+            (with(|_| ()), vec![1, 2, 3, 4]),
+            (with(|f| f.namespace = Match::exact("a")), vec![1, 2]),
+            (with(|f| f.namespace = Match::list("a*")), vec![1, 2, 3]),
+            (with(|f| f.namespace = Match::list("b, a.*")), vec![3, 4]),
+            (with(|f| f.key = Match::list("batch.*")), vec![1]),
+            (with(|f| f.key = Match::list("batch%*")), vec![3]),
+            (with(|f| f.key = Match::list("batch.1,batch_2,none")), vec![1, 4]),
+            (with(|f| f.key = Match::list("*")), vec![1, 2, 3, 4]),
+            (with(|f| f.sender = Match::exact("x")), vec![1, 3]),
+            (with(|f| f.allowed = Match::exact("b")), vec![4]),
+            (with(|f| f.since = Some(at(1))), vec![4]),
+            (with(|f| f.until = Some(Position(2))), vec![1, 2]),
+            (with(|f| f.run_id = Some("r".to_owned())), vec![4]),
+            (with(|f| f.event_type = Match::exact("other")), vec![]),
+        ];
+        for (filter, expected) in cases {
+            assert_eq!(positions(db, &filter).await, expected, "{filter:?}");
+            assert_eq!(count(db, Position(0), &filter).await.unwrap().total, expected.len() as i64);
+            let newest = latest(db, &filter).await.unwrap().map(|event| event.position.0);
+            assert_eq!(newest, expected.last().copied());
+        }
+        let counts = count(db, Position(0), &Filter::default()).await.unwrap();
+        let mut by_sender = counts.by_sender;
+        by_sender.sort();
+        let name = |text: &str| Some(text.to_owned());
+        assert_eq!(by_sender, [(None, 1), (name("x"), 2), (name("y"), 1)]);
+    });
+}
+
+#[test]
+fn readers_never_see_a_gap_whatever_writers_do() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        const WRITERS: usize = 4;
+        const EACH: usize = 25;
+        let done = std::cell::Cell::new(0);
+        let writer = async |writer: usize| {
+            for i in 0..EACH {
+                let events: Vec<_> = (0..1 + i % 3).map(|k| event(&format!("{writer}-{i}-{k}"))).collect();
+                crate::store::retry("append", || async {
+                    let tx = db.begin().await?;
+                    append(&tx, &events, at(1)).await?;
+                    // Others append between this and the commit, if they can.
+                    tokio::task::yield_now().await;
+                    if i % 7 == 6 { tx.rollback().await } else { tx.commit().await }
+                })
+                .await
+                .unwrap();
+            }
+            done.set(done.get() + 1);
+        };
+        let reader = async {
+            let mut seen = 0;
+            loop {
+                let last = done.get() == WRITERS;
+                for event in read(db, Position(seen), 7, &Filter::default()).await.unwrap() {
+                    assert_eq!(event.position.0, seen + 1, "a gap");
+                    seen += 1;
+                }
+                if last && head(db).await.unwrap() == Position(seen) {
+                    return seen;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let (.., seen) = tokio::join!(writer(0), writer(1), writer(2), writer(3), reader);
+        assert_eq!(seen, testing::count(db, "slipstream_event").await);
+        let all: usize = (0..EACH).filter(|i| i % 7 != 6).map(|i| 1 + i % 3).sum();
+        assert_eq!(seen, i64::try_from(WRITERS * all).unwrap());
+    });
+}
+
+#[test]
+fn a_subscription_keeps_its_place_and_never_goes_back() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        send(db, &[keyed("1", "a", "k", None), keyed("2", "b", "k", None), keyed("3", "a", "k", None)]).await;
+        let filter = Filter { namespace: Match::exact("a"), ..Filter::default() };
+        subscriptions::create(db, "s", &filter, Position(0), at(0)).await.unwrap();
+        let twice = subscriptions::create(db, "s", &filter, Position(0), at(0)).await;
+        assert!(matches!(twice, Err(StoreError::Refused(_))));
+        let poll = async || {
+            let subscription = subscriptions::get(db, "s").await.unwrap().unwrap();
+            assert_eq!(subscription.filter, filter);
+            let events = subscriptions::poll(db, &subscription, 10, at(1)).await.unwrap();
+            events.iter().map(|event| event.position.0).collect::<Vec<_>>()
+        };
+        assert_eq!(poll().await, [1, 3]);
+        assert_eq!(poll().await, [1, 3], "not acknowledged: again");
+        let ack =
+            async |position| subscriptions::acknowledge(db, "s", Position(position), at(2)).await.unwrap();
+        assert_eq!(ack(1).await, Some(Position(1)));
+        assert_eq!(poll().await, [3]);
+        assert_eq!(ack(3).await, Some(Position(3)));
+        assert_eq!(ack(1).await, Some(Position(3)), "never back");
+        send(db, &[keyed("4", "b", "k", None)]).await;
+        assert!(poll().await.is_empty());
+        assert_eq!(subscriptions::get(db, "s").await.unwrap().unwrap().position, Position(4), "moved on");
+        assert_eq!(subscriptions::delete(db, "s").await.unwrap(), Some(()));
+        assert_eq!(subscriptions::delete(db, "s").await.unwrap(), None);
+        assert_eq!(ack(1).await, None);
+    });
+}
+
+#[test]
+fn old_events_are_removed_unless_someone_needs_them() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let ids: Vec<_> = (0..6).map(|i| event(&i.to_string())).collect();
+        send(db, &ids).await;
+        let age = Duration::from_secs(100);
+        let run = async |now| retention::run_once(db, age, at(now)).await.unwrap();
+        assert_eq!(run(50).await, 0, "too young");
+        subscriptions::create(db, "s", &Filter::default(), Position(2), at(0)).await.unwrap();
+        assert_eq!(run(200).await, 2);
+        assert_eq!(positions(db, &Filter::default()).await, [3, 4, 5, 6]);
+        assert_eq!(first_position(db).await.unwrap(), Some(Position(3)));
+        subscriptions::acknowledge(db, "s", Position(6), at(0)).await.unwrap();
+        db.exec(db.sql("INSERT INTO slipstream_cursor (name, position) VALUES ('engine', 4)")).await.unwrap();
+        assert_eq!(run(200).await, 2, "the engine has not seen what follows");
+        db.exec(db.sql("UPDATE slipstream_cursor SET position = 6")).await.unwrap();
+        assert_eq!(run(200).await, 2);
+        assert_eq!(send(db, &[event("new")]).await[0].position, Position(7), "no position twice");
+    });
+}
+
+#[test]
+fn a_token_is_known_by_its_text_until_it_expires() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let rights = [tokens::Right::Send];
+        let all = Match::list("ml.*,default");
+        let text = tokens::add(db, "ci", &all, &rights, Some(at(100)), at(0)).await.unwrap();
+        let twice = tokens::add(db, "ci", &all, &rights, None, at(0)).await;
+        assert!(matches!(twice, Err(StoreError::Refused(_))));
+        let known = tokens::list(db).await.unwrap();
+        let token = tokens::find(&known, &text, at(99)).unwrap();
+        assert!(
+            token.allows(tokens::Right::Send, "ml.train") && token.allows(tokens::Right::Send, "default")
+        );
+        assert!(!token.allows(tokens::Right::Read, "ml.train") && !token.allows(tokens::Right::Send, "ml"));
+        assert!(tokens::find(&known, &text, at(100)).is_none());
+        assert!(tokens::find(&known, "slipstream_x", at(0)).is_none());
+        assert_eq!(tokens::remove(db, "ci").await.unwrap(), Some(()));
+        assert_eq!(tokens::remove(db, "ci").await.unwrap(), None);
+    });
+}
