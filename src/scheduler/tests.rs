@@ -18,6 +18,11 @@ use crate::store::{Conn, Db};
 /// A Dag `d` of `(task_id, downstream ids, further fields)`; returns its version.
 async fn dag(db: &Db, tasks: &[(&str, &[&str], Value)]) -> Uuid {
     testing::dag(db, "d").await;
+    dag_version(db, tasks).await
+}
+
+/// Another version of that Dag.
+async fn dag_version(db: &Db, tasks: &[(&str, &[&str], Value)]) -> Uuid {
     let tasks: Vec<Value> = tasks
         .iter()
         .map(|(task_id, below, more)| {
@@ -201,6 +206,27 @@ fn a_mapped_task_gets_its_copies_and_they_are_queued_in_the_same_round() {
 
         let copies = "SELECT count(*) AS n FROM task_instance WHERE task_id = 'm' AND map_index BETWEEN 0 AND 2 AND state = 'queued'";
         assert_eq!(first(db, copies).await.int("n").unwrap(), 3);
+    });
+}
+
+#[test]
+fn copies_are_of_the_version_of_the_row_that_they_come_from() {
+    on_each_database(async |db| {
+        let expand = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": [1, 2, 3]}}});
+        let mapped = json!({"_is_mapped": true, "_needs_expansion": true, "partial_kwargs": {}, "expand_input": expand, "_expand_input_attr": "expand_input"});
+        let tasks: &[(&str, &[&str], Value)] = &[("a", &["m"], json!({})), ("m", &[], mapped)];
+        let older = dag(db, tasks).await;
+        run(db, older, &[NewTi::new("d", "r", "a").state(TaskState::Success), waiting("m")]).await;
+        let newer = dag_version(db, tasks).await;
+        let moved = db.sql("UPDATE task_instance SET dag_version_id = ? WHERE task_id = 'a'").bind(newer);
+        db.exec(moved).await.unwrap();
+        let (mut scheduler, _home) = scheduler(db, 8).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        let copies = "SELECT count(*) AS n FROM task_instance WHERE task_id = 'm' AND map_index BETWEEN 0 AND 2 AND dag_version_id = ?";
+        let copies = db.one(db.sql(copies).bind(older)).await.unwrap().unwrap();
+        assert_eq!(copies.int("n").unwrap(), 3);
     });
 }
 

@@ -19,16 +19,25 @@ pub(super) struct Done {
     pub(super) written: u64,
 }
 
+/// What the expansions of one transaction have made so far.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// New rows.
+    pub(super) ids: HashMap<(TaskId, MapIndex), Uuid>,
+    /// The version of the Dag that a deleted row was of: its copies are of that version too.
+    versions: HashMap<TaskId, Uuid>,
+}
+
 /// Writes one step of an expansion; new rows are noted in `made`.
 pub(super) async fn expand(
     target: &Target<'_>,
     expansion: &Expansion,
-    made: &mut HashMap<(TaskId, MapIndex), Uuid>,
+    made: &mut Made,
 ) -> Result<Done, StoreError> {
     match expansion {
         Expansion::Rename { ti, from } => {
             let Some(id) = ti.id else { return Ok(Done { wanted: 1, written: 0 }) };
-            made.insert((ti.task_id.clone(), MapIndex(0)), id);
+            made.ids.insert((ti.task_id.clone(), MapIndex(0)), id);
             let text =
                 "UPDATE task_instance SET map_index = 0, updated_at = ? WHERE id = ? AND map_index = -1";
             let sql = guard(target.tx.sql(text).bind(target.now).bind(id), *from);
@@ -36,6 +45,12 @@ pub(super) async fn expand(
         }
         Expansion::Delete { ti, from } => {
             let Some(id) = ti.id else { return Ok(Done { wanted: 1, written: 0 }) };
+            let sql = target.tx.sql("SELECT dag_version_id FROM task_instance WHERE id = ?").bind(id);
+            if let Some(version) =
+                target.tx.one(sql).await?.map(|row| row.uuid_opt("dag_version_id")).transpose()?.flatten()
+            {
+                made.versions.insert(ti.task_id.clone(), version);
+            }
             let text = "DELETE FROM task_instance WHERE id = ? AND map_index = -1";
             let sql = guard(target.tx.sql(text).bind(id), *from);
             Ok(Done { wanted: 1, written: target.tx.exec(sql).await? })
@@ -58,7 +73,7 @@ async fn add(
     task_id: &TaskId,
     map_indexes: &[MapIndex],
     state: Option<TaskState>,
-    made: &mut HashMap<(TaskId, MapIndex), Uuid>,
+    made: &mut Made,
 ) -> Result<Done, StoreError> {
     let (tx, run) = (target.tx, &target.run.facts);
     let Some(task) = target.dag.task_by_id(task_id.as_str()) else {
@@ -67,7 +82,7 @@ async fn add(
     let of = TaskInstanceRun {
         dag_id: run.dag_id.clone(),
         run_id: run.run_id.clone(),
-        dag_version_id: target.version_id,
+        dag_version_id: version_of_copies(target, task_id, made).await?,
         context_carrier: target.run.context_carrier.clone(),
     };
     let rows = map_indexes
@@ -86,12 +101,30 @@ async fn add(
         if map_indexes.contains(&index) {
             fresh.push(id);
         }
-        made.insert((task_id.clone(), index), id);
+        made.ids.insert((task_id.clone(), index), id);
     }
     if let Some(state) = state {
         set_state(tx, &fresh, state).await?;
     }
     Ok(Done { wanted: map_indexes.len() as u64, written })
+}
+
+/// New copies are of the version of the Dag that the row they come from is of, which may be older than the run's.
+async fn version_of_copies(target: &Target<'_>, task_id: &TaskId, made: &Made) -> Result<Uuid, StoreError> {
+    if let Some(version) = made.versions.get(task_id) {
+        return Ok(*version);
+    }
+    let sql = target
+        .tx
+        .sql(
+            "SELECT dag_version_id FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = ? \
+             ORDER BY map_index LIMIT 1",
+        )
+        .bind(&target.run.facts.dag_id)
+        .bind(&target.run.facts.run_id)
+        .bind(task_id);
+    let row = target.tx.one(sql).await?;
+    Ok(row.map(|row| row.uuid_opt("dag_version_id")).transpose()?.flatten().unwrap_or(target.version_id))
 }
 
 async fn set_state(tx: &Tx, ids: &[Uuid], state: TaskState) -> Result<(), StoreError> {

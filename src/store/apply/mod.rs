@@ -8,15 +8,13 @@ mod outcome;
 mod states;
 mod trigger;
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use slipstream_core::dag::Dag;
-use slipstream_core::ids::{MapIndex, TaskId};
 use slipstream_core::run::{Dates, Decision, TiRef, TryNumber};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
+use self::expand::Made;
 use super::snapshot::RunSnapshot;
 use super::{StoreError, Tx};
 
@@ -69,7 +67,7 @@ pub async fn apply(
     encrypt: &impl Encrypt,
 ) -> Result<Applied, StoreError> {
     let mut writer =
-        Writer { target, applied: Applied::default(), batches: Vec::new(), made: HashMap::new() };
+        Writer { target, applied: Applied::default(), batches: Vec::new(), made: Made::default() };
     for decision in decisions {
         writer.take(decision, encrypt).await?;
     }
@@ -91,7 +89,7 @@ struct Writer<'a> {
     /// Changes not written yet, in the order of their first appearance.
     batches: Vec<(Kind, Vec<Uuid>)>,
     /// Task instances that this writer made.
-    made: HashMap<(TaskId, MapIndex), Uuid>,
+    made: Made,
 }
 
 impl Writer<'_> {
@@ -136,7 +134,7 @@ impl Writer<'_> {
     }
 
     fn id(&self, ti: &TiRef) -> Option<Uuid> {
-        ti.id.or_else(|| self.made.get(&(ti.task_id.clone(), ti.map_index)).copied())
+        ti.id.or_else(|| self.made.ids.get(&(ti.task_id.clone(), ti.map_index)).copied())
     }
 
     fn add(&mut self, kind: Kind, ti: &TiRef) {
