@@ -50,9 +50,9 @@ pub enum EvalError {
         /// What it gave.
         value: String,
     },
-    /// A field to add up that is absent or no number.
-    #[error("the event has no number in `{field}`, which the trigger adds up")]
-    NotNumber {
+    /// A field to add up, or to tell events apart, that is absent or of another type.
+    #[error("the event has no usable value in `{field}`, by which the trigger adds up or counts")]
+    NoValue {
         /// Its path.
         field: String,
     },

@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cel::{Context, Env, Program, Value as Cel};
+use cel::common::ast::{EntryExpr, Expr};
+use cel::{Context, Env, IdedExpr, Program, Value as Cel};
 use serde_json::{Map, Value};
 
 use super::{EvalError, Event, SpecError};
 
-/// What a filter may name: the attributes of the event.
-const NAMES: &[&str] = &["key", "type", "namespace", "source", "id", "sender", "time", "data", "extensions"];
+/// What a filter may name: the attributes of the event, and `event` for all of them together. CEL reserves the name
+/// `namespace`, which is therefore only `event.namespace`.
+const NAMES: &[&str] = &["key", "type", "source", "id", "sender", "time", "data", "extensions", "event"];
+/// What `event` has in it.
+const ATTRIBUTES: &[&str] =
+    &["key", "type", "namespace", "source", "id", "sender", "time", "data", "extensions"];
 
 /// A compiled filter.
 pub(super) struct Filter {
@@ -27,6 +32,12 @@ impl Filter {
         let program = env.compile(text).map_err(|error| wrong(error.to_string()))?;
         let references = program.references();
         let variables = references.variables();
+        let mut own = Vec::new();
+        own_names(program.expression(), &mut own);
+        let known = |name: &str| NAMES.contains(&name) || TYPES.contains(&name) || own.contains(&name);
+        if let Some(name) = variables.iter().find(|name| !known(name)) {
+            return Err(wrong(format!("`{name}` is none of {}", NAMES.join(", "))));
+        }
         let names = NAMES.iter().copied().filter(|name| variables.contains(name)).collect();
         Ok(Self { text: text.to_owned(), names, program, env })
     }
@@ -54,13 +65,17 @@ fn variable(name: &str, event: &Event) -> Cel {
     match name {
         "key" => text(&event.key),
         "type" => text(&event.event_type),
-        "namespace" => text(&event.namespace),
         "source" => text(&event.source),
         "id" => text(&event.id),
         "sender" => event.sender.as_deref().map_or(Cel::Null, text),
         "time" => Cel::Timestamp(event.time.fixed_offset()),
         "data" => value(&event.data),
         "extensions" => object(&event.extensions),
+        "event" => {
+            let all = ATTRIBUTES.iter().map(|name| ((*name).to_owned(), variable(name, event)));
+            all.collect::<HashMap<String, Cel>>().into()
+        }
+        "namespace" => text(&event.namespace),
         _ => Cel::Null,
     }
 }
@@ -93,5 +108,51 @@ fn value(json: &Value) -> Cel {
 impl std::fmt::Debug for Filter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Filter").field(&self.text).finish()
+    }
+}
+
+/// Names of types, which stand for themselves.
+const TYPES: &[&str] = &[
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "bool",
+    "list",
+    "map",
+    "null_type",
+    "duration",
+    "timestamp",
+];
+
+/// The names that a filter brings itself: the `x` of `exists(x, ..)`.
+fn own_names<'a>(expression: &'a IdedExpr, names: &mut Vec<&'a str>) {
+    let mut all = |inner: &mut dyn Iterator<Item = &'a IdedExpr>| {
+        for expression in inner {
+            own_names(expression, names);
+        }
+    };
+    match &expression.expr {
+        Expr::Call(call) => all(&mut call.target.as_deref().into_iter().chain(&call.args)),
+        Expr::List(list) => all(&mut list.elements.iter()),
+        Expr::Select(select) => own_names(&select.operand, names),
+        Expr::Map(map) => all(&mut map.entries.iter().flat_map(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+            EntryExpr::StructField(field) => vec![&field.value],
+        })),
+        Expr::Comprehension(comprehension) => {
+            all(&mut [
+                &comprehension.iter_range,
+                &comprehension.accu_init,
+                &comprehension.loop_cond,
+                &comprehension.loop_step,
+                &comprehension.result,
+            ]
+            .into_iter());
+            names.extend([comprehension.iter_var.as_str(), comprehension.accu_var.as_str()]);
+            names.extend(comprehension.iter_var2.as_deref());
+        }
+        _ => {}
     }
 }

@@ -4,18 +4,27 @@
 //! What it remembers is a [`Progress`], one per trigger, run and correlation key, which the caller keeps.
 
 mod action;
+mod describe;
 mod error;
 #[allow(clippy::module_inception)]
 mod event;
+mod feed;
 mod field;
 mod filter;
+mod memory;
+mod node;
 mod pattern;
 mod progress;
 mod read;
 mod read_action;
+mod read_condition;
 mod spec;
 mod step;
 mod term;
+mod tick;
+
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Mark, Mode, NewRun, WhenRunning, WhileActive};
 pub use error::{EvalError, SpecError};
@@ -24,6 +33,7 @@ pub use event::{
     TASK_INSTANCE_TYPE, TICK_TYPE,
 };
 pub use field::Field;
+pub use memory::MAX_LISTED;
 pub use pattern::Pattern;
 pub use progress::Progress;
 pub use spec::{Interest, Reach, TriggerSpec};

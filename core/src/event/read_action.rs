@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::read::{Part, wrong};
 use super::{Action, Mark, Mode, NewRun, SpecError, WhenRunning, WhileActive};
 
+/// The first is the default.
 const MODES: &[(&str, Mode)] =
     &[("gate", Mode::Gate), ("event_only", Mode::EventOnly), ("control", Mode::Control)];
 const WHEN_RUNNING: &[(&str, WhenRunning)] =
@@ -41,7 +42,8 @@ impl Action {
             }
             _ => {
                 let part = Part::new(&place, options, &["mode", "grace"])?;
-                Self::Restart { mode: part.choice("mode", MODES)?, grace: part.seconds("grace")? }
+                let mode = part.choice("mode", &[MODES[2], MODES[0], MODES[1]])?;
+                Self::Restart { mode, grace: part.seconds("grace")? }
             }
         })
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::read::{Part, wrong};
-use super::term::Term;
-use super::{Action, Event, Pattern, Scope, SpecError};
+use super::describe::describe;
+use super::node::Node;
+use super::read::Part;
+use super::read_condition::Reader;
+use super::term::{Place, Term, check_fields};
+use super::{Action, Event, Pattern, SpecError};
 use crate::ids::{DagId, RunId};
 
 /// A trigger: a condition over events, and what its fulfilment does. Cheap to clone.
@@ -18,9 +21,11 @@ pub struct TriggerSpec {
     pub action: Action,
     /// After how many firings it has had enough, counted per run and correlation key.
     pub at_most: Option<u32>,
-    term: Arc<Term>,
-    interests: Vec<Interest>,
-    run: Option<(DagId, RunId)>,
+    json: Arc<Value>,
+    condition: Arc<(Node, Vec<Term>)>,
+    place: Option<Place>,
+    /// One for each term.
+    interests: Arc<[Interest]>,
 }
 
 /// Which events a trigger has to be shown: both patterns accept them.
@@ -54,52 +59,83 @@ impl TriggerSpec {
             Some(version) if version.as_u64() == Some(1) => {}
             other => return Err(SpecError::Version(other.map_or("none".to_owned(), Value::to_string))),
         }
-        let on = part.need("on")?;
-        let event = on.get("event").ok_or_else(|| wrong("on", "it is no condition"))?;
-        let term = Term::event("on.event", event)?;
-        let interest =
-            Interest { namespace: term.namespace.clone(), key: term.key.clone(), reach: Reach::OwnRun };
+        let mut reader = Reader::default();
+        let condition = reader.condition(part.need("on")?)?;
+        check_fields(&reader.terms)?;
         Ok(Self {
             name: part.text("name")?.map(str::to_owned),
             action: Action::from_json(part.need("do")?)?,
             at_most: part.count("at_most")?,
-            term: Arc::new(term),
-            interests: vec![interest],
-            run: None,
+            json: Arc::new(value.clone()),
+            interests: interests(&reader.terms, None),
+            condition: Arc::new((condition, reader.terms)),
+            place: None,
         })
     }
 
     /// The same trigger in its place: on a Dag, or on a task in one run. `trigger_id` is the key of its ticks.
     #[must_use]
-    pub fn bound_to(&self, _dag_id: &DagId, run_id: Option<&RunId>, _trigger_id: i64) -> Self {
-        let run = run_id.map(|run_id| (_dag_id.clone(), run_id.clone()));
-        Self { run, ..self.clone() }
+    pub fn bound_to(&self, dag_id: &DagId, run_id: Option<&RunId>, trigger_id: i64) -> Self {
+        let place = Some(Place { dag_id: dag_id.clone(), run_id: run_id.cloned(), trigger_id });
+        Self { interests: interests(self.terms(), place.as_ref()), place, ..self.clone() }
     }
 
-    /// Which events it has to be shown. For an index of triggers; complete once it is bound.
+    /// What it was read from.
+    pub fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// Which events it has to be shown. For an index of triggers; narrower once it is bound.
     pub fn interests(&self) -> &[Interest] {
         &self.interests
     }
 
     /// Which of the trigger's progresses an event belongs to: the value of the field that the condition is kept apart
     /// by. `None` when it is not kept apart, or the event lacks the field.
-    pub fn correlation(&self, _event: &Event) -> Option<String> {
-        None
+    pub fn correlation(&self, event: &Event) -> Option<String> {
+        self.expecting(event).find_map(|number| self.terms()[number].by.as_ref()?.text(event))
+    }
+
+    /// Whether the condition is kept apart by a field, so that each value has a progress of its own.
+    pub fn is_correlated(&self) -> bool {
+        self.terms().iter().any(|term| term.by.is_some())
     }
 
     /// Whether [`super::Input::Time`] is wanted as soon as the trigger begins to watch, before any event.
     pub fn watches_time(&self) -> bool {
-        false
+        let ticks = self.terms().iter().any(|term| term.rhythm.is_some());
+        !self.is_correlated() && (ticks || self.condition().awaits_absence())
     }
 
-    pub(super) fn sees(&self, event: &Event) -> bool {
-        match (&self.run, &event.scope) {
-            (Some((dag_id, run_id)), Scope::Run { .. }) => event.scope.is_run(dag_id, run_id),
-            _ => true,
-        }
+    /// The condition in words.
+    pub fn describe(&self) -> String {
+        describe(self.condition(), self.terms())
     }
 
-    pub(super) fn term(&self) -> &Term {
-        &self.term
+    /// The numbers of the terms that expect an event by its attributes.
+    pub(super) fn expecting(&self, event: &Event) -> impl Iterator<Item = usize> {
+        let terms = self.terms().iter().zip(&*self.interests).enumerate();
+        terms
+            .filter(|(number, (term, interest))| {
+                term.expects(event, &interest.key, *number, self.place.as_ref())
+            })
+            .map(|(number, _)| number)
     }
+
+    pub(super) fn condition(&self) -> &Node {
+        &self.condition.0
+    }
+
+    pub(super) fn terms(&self) -> &[Term] {
+        &self.condition.1
+    }
+}
+
+fn interests(terms: &[Term], place: Option<&Place>) -> Arc<[Interest]> {
+    let interest = |term: &Term| Interest {
+        namespace: term.namespace.clone(),
+        key: term.key_in(place),
+        reach: term.reach(),
+    };
+    terms.iter().map(interest).collect()
 }

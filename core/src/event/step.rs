@@ -1,7 +1,13 @@
 //! One step of a trigger: an event, or the passing of time.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
+use super::describe::{describe, missing};
+use super::feed::{Feed, News, Outcome};
+use super::memory::Match;
+use super::node::Kind;
 use super::term::Answer;
 use super::{EvalError, Event, Position, Progress, TriggerSpec};
 
@@ -10,7 +16,8 @@ use super::{EvalError, Event, Position, Progress, TriggerSpec};
 pub enum Input<'a> {
     /// The next event of the log.
     Event(&'a Event),
-    /// Only that time has passed.
+    /// Only that time has passed. To be fed when the log has been read to its end, so that no event of that time is
+    /// still to come.
     Time,
 }
 
@@ -25,7 +32,7 @@ pub enum Verdict {
     Matched(String),
     /// The condition is fulfilled.
     Fired {
-        /// The events that fulfilled it, by position.
+        /// The events that fulfilled it, by position: the latest [`super::MAX_LISTED`] of them. None for an absence.
         events: Vec<Position>,
         /// In words.
         reason: String,
@@ -64,23 +71,140 @@ pub fn step(
     spec: &TriggerSpec,
     progress: &mut Progress,
     input: Input<'_>,
-    _now: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<Step, EvalError> {
-    let said = |verdict| Ok(Step { verdict, ticks: Vec::new(), wake_at: None });
-    let Input::Event(event) = input else { return said(Verdict::Ignored) };
-    if event.position <= progress.position || !spec.sees(event) {
-        return said(Verdict::Ignored);
+    if spec.at_most.is_some_and(|limit| progress.fired >= u64::from(limit)) {
+        return Ok(enough(spec, progress, input));
     }
-    let answer = spec.term().answer(event)?;
-    progress.position = event.position;
-    said(match answer {
-        Answer::NotMine => Verdict::Ignored,
-        Answer::Declined => {
-            Verdict::NotMatched(format!("the filter `{}` is false", spec.term().filter().unwrap_or_default()))
+    let (ticks, due) = tick(spec, progress, input, now)?;
+    let verdict = match input {
+        Input::Time => feed(spec, progress, None, now),
+        Input::Event(event) if event.position <= progress.position => Verdict::Ignored,
+        Input::Event(event) => {
+            let news = look(spec, event)?;
+            progress.position = event.position;
+            if news.answers.iter().all(|answer| *answer == Answer::NotMine) {
+                Verdict::Ignored
+            } else {
+                feed(spec, progress, Some(&news), now)
+            }
         }
-        Answer::Match => {
-            progress.fired += 1;
-            Verdict::Fired { events: vec![event.position], reason: format!("event `{}`", event.key) }
+    };
+    progress.ticks = ticks;
+    if let Verdict::Fired { .. } = verdict {
+        progress.fired += 1;
+        if spec.at_most.is_some_and(|limit| progress.fired >= u64::from(limit)) {
+            progress.memory.clear();
+            progress.ticks.clear();
         }
-    })
+    }
+    Ok(Step { verdict, ticks: due, wake_at: progress.wake_at() })
+}
+
+/// What a trigger says that has fired as often as it may.
+fn enough(spec: &TriggerSpec, progress: &mut Progress, input: Input<'_>) -> Step {
+    let mut verdict = Verdict::Ignored;
+    if let Input::Event(event) = input
+        && event.position > progress.position
+    {
+        progress.position = event.position;
+        if spec.expecting(event).next().is_some() {
+            verdict =
+                Verdict::NotMatched(format!("the trigger has fired {} times, its limit", progress.fired));
+        }
+    }
+    Step { verdict, ticks: Vec::new(), wake_at: None }
+}
+
+/// When the terms tick next, and which ticks are due.
+fn tick(
+    spec: &TriggerSpec,
+    progress: &Progress,
+    input: Input<'_>,
+    now: DateTime<Utc>,
+) -> Result<(BTreeMap<u16, i64>, Vec<DueTick>), EvalError> {
+    let (mut next, mut due) = (progress.ticks.clone(), Vec::new());
+    for (number, term) in spec.terms().iter().enumerate() {
+        let Some(rhythm) = &term.rhythm else { continue };
+        let known = progress.ticks.get(&(number as u16)).and_then(|at| DateTime::from_timestamp_micros(*at));
+        let after = match known {
+            None => now,
+            Some(at) if at <= now && matches!(input, Input::Time) => {
+                let at = rhythm.latest(at, now);
+                due.push(DueTick { term: number, at });
+                at
+            }
+            Some(_) => continue,
+        };
+        next.insert(number as u16, rhythm.after(after)?.timestamp_micros());
+    }
+    Ok((next, due))
+}
+
+/// What terms, sums and counts have to say of an event.
+fn look<'a>(spec: &TriggerSpec, event: &'a Event) -> Result<News<'a>, EvalError> {
+    let terms = spec.terms();
+    let mut news = News {
+        event,
+        answers: vec![Answer::NotMine; terms.len()],
+        numbers: BTreeMap::new(),
+        texts: BTreeMap::new(),
+    };
+    let key = spec.correlation(event);
+    for number in spec.expecting(event) {
+        let term = &terms[number];
+        let other_key = term.by.as_ref().is_some_and(|by| key.is_none() || by.text(event) != key);
+        news.answers[number] = match other_key {
+            true => Answer::OtherKey,
+            false if term.accepts(event)? => Answer::Match,
+            false => Answer::Declined,
+        };
+    }
+    let mut failed = None;
+    spec.condition().each(&mut |node| {
+        let field = match &node.kind {
+            Kind::Sum { field, .. } | Kind::Count { distinct: Some(field), .. } => field,
+            _ => return,
+        };
+        if !node.terms().iter().any(|number| news.answers[*number] == Answer::Match) {
+            return;
+        }
+        let absent = match &node.kind {
+            Kind::Sum { .. } => {
+                field.number(event).map(|number| news.numbers.insert(node.id, number)).is_none()
+            }
+            _ => field.text(event).map(|text| news.texts.insert(node.id, text)).is_none(),
+        };
+        if absent {
+            failed = Some(EvalError::NoValue { field: field.to_string() });
+        }
+    });
+    failed.map_or(Ok(news), Err)
+}
+
+fn feed(spec: &TriggerSpec, progress: &mut Progress, news: Option<&News<'_>>, now: DateTime<Utc>) -> Verdict {
+    let (terms, condition) = (spec.terms(), spec.condition());
+    let outcome = Feed { terms, memory: &mut progress.memory, news, now }.node(condition, None);
+    progress.memory.retain(|_, memory| *memory != Default::default());
+    let answered = |wanted| {
+        let answers = news.into_iter().flat_map(|news| news.answers.iter().enumerate());
+        let mut numbers = answers.filter(move |(_, answer)| **answer == wanted).map(|(number, _)| number);
+        numbers.next().and_then(|number| terms.get(number))
+    };
+    if let Outcome::Done(Match { positions, .. }) = outcome {
+        return Verdict::Fired { events: positions, reason: describe(condition, terms) };
+    }
+    if let Some(term) = answered(Answer::Match) {
+        return Verdict::Matched(format!(
+            "{term}; waits for {}",
+            missing(condition, terms, &progress.memory)
+        ));
+    }
+    if let Some(term) = answered(Answer::Declined) {
+        return Verdict::NotMatched(format!("{term}: `{}` is false", term.filter().unwrap_or_default()));
+    }
+    match answered(Answer::OtherKey).and_then(|term| term.by.as_ref()) {
+        Some(by) => Verdict::NotMatched(format!("it has no text or number in `{by}`")),
+        None => Verdict::Ignored,
+    }
 }
