@@ -5,6 +5,7 @@
 
 mod action;
 mod describe;
+pub mod command;
 mod error;
 #[allow(clippy::module_inception)]
 mod event;
@@ -13,6 +14,7 @@ mod field;
 mod filter;
 mod memory;
 mod node;
+pub mod order;
 mod pattern;
 mod progress;
 mod read;

@@ -34,6 +34,8 @@ pub(super) struct Row {
     pub(super) end_date: Option<DateTime<Utc>>,
     /// When time alone will let it run, if that is all it waits for.
     pub(super) waits_until: Option<DateTime<Utc>>,
+    /// It has all that it needs but an event.
+    pub(super) waits_for_event: bool,
     /// The task's place in the order of task ids: Airflow's order of looking at task instances.
     rank: u32,
     /// Counted in its task's tally, because it was finished when the pass began.
@@ -127,6 +129,7 @@ impl<'a> Board<'a> {
             start_date: ti.start_date,
             end_date: ti.end_date,
             waits_until: None,
+            waits_for_event: false,
             rank: *rank,
             counted: finished,
             deleted: false,
@@ -148,6 +151,12 @@ impl<'a> Board<'a> {
 
     pub(super) fn of_task(&self, task: TaskIndex) -> &TaskRows {
         &self.tasks[task.at()]
+    }
+
+    /// Whether a row has been started before.
+    pub(super) fn is_begun(&self, index: RowIndex) -> bool {
+        let fact = self.row(index).fact;
+        fact.is_some_and(|fact| self.facts.tis[fact as usize].try_number > 0)
     }
 
     /// The row of one copy of a task.
@@ -268,6 +277,7 @@ impl<'a> Board<'a> {
         let (task, from, counted) = (row.task, row.state, row.counted);
         row.state = Some(to);
         row.waits_until = None;
+        row.waits_for_event = false;
         let rows = &mut self.tasks[task.at()];
         match (is_finished(from), to.is_finished()) {
             (false, true) => rows.unfinished -= 1,
@@ -320,6 +330,7 @@ impl<'a> Board<'a> {
             start_date: None,
             end_date: None,
             waits_until: None,
+            waits_for_event: false,
             rank,
             counted: false,
             deleted: false,

@@ -141,6 +141,8 @@ pub enum Reason {
     TimedOut,
     /// Its task is in the Dag again.
     Restored,
+    /// No event started it before the run was over.
+    NoEvent,
 }
 
 /// What became of the run.

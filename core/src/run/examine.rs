@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use super::board::{Board, RowIndex};
 use super::expansion::{self, Expanded};
 use super::judge::{Judgement, judge};
-use super::{Decision, Examination, Facts, Outcome, TryNumber, outcome, timeout};
+use super::outcome::{self, Conclusion};
+use super::{Decision, Examination, Facts, Outcome, TryNumber, timeout};
 use crate::state::{TaskState, is_schedulable};
 
 /// Judges a running dag run: which task instances become ready, skipped, failed or expanded, and whether the run ends.
@@ -26,16 +27,24 @@ pub fn examine(facts: &Facts<'_>, now: DateTime<Utc>) -> Examination {
     let mut board = Board::new(*facts, now);
     board.look_at_everything();
     loop {
+        cascade(&mut board);
+        // A round that ends what no event started lets others be judged.
+        if let Conclusion::Is(outcome) = outcome::conclude(&mut board) {
+            return Examination { decisions: board.decisions, outcome };
+        }
+    }
+}
+
+fn cascade(board: &mut Board<'_>) {
+    loop {
         let pass = board.next_pass();
         if pass.is_empty() {
             break;
         }
-        for ready in ready_of(&mut board, pass) {
-            schedule(&mut board, ready);
+        for ready in ready_of(board, pass) {
+            schedule(board, ready);
         }
     }
-    let outcome = outcome::outcome(&mut board);
-    Examination { decisions: board.decisions, outcome }
 }
 
 /// One pass over the rows (`DagRun._get_ready_tis`): those that are ready, after all others got what they deserve.
@@ -51,8 +60,9 @@ fn ready_of(board: &mut Board<'_>, mut pass: Vec<RowIndex>) -> Vec<RowIndex> {
         let judgement = judge(board, index);
         board.row_mut(index).waits_until = match judgement {
             Judgement::Early(date) => Some(date),
-            Judgement::Ready | Judgement::Blocked => None,
+            Judgement::Ready | Judgement::Blocked | Judgement::WaitsForEvent => None,
         };
+        board.row_mut(index).waits_for_event = judgement == Judgement::WaitsForEvent;
         if judgement != Judgement::Ready {
             continue;
         }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::EventFacts;
 use crate::dag::Dag;
 use crate::ids::{DagId, MapIndex, RunId, TaskId};
 use crate::state::{RunState, RunType, TaskState};
@@ -102,6 +103,8 @@ pub struct Loaded {
     pub result_counts: HashMap<TaskId, u64>,
     /// `reschedule_date` of the newest `task_reschedule` row, by task instance.
     pub reschedules: HashMap<Uuid, DateTime<Utc>>,
+    /// The part of events; `None` for a Dag without event tasks.
+    pub events: Option<EventFacts>,
 }
 
 /// The run that tasks with `depends_on_past` look back at.

@@ -2,6 +2,7 @@
 //! (`TaskInstance.get_failed_dep_statuses` with the scheduler's `DepContext`).
 
 use super::board::{Board, RowIndex};
+use super::event_tasks::Standing;
 use super::{Dates, Reason};
 use crate::dag::{TaskIndex, TriggerRule};
 use crate::deps::{self, Answer, Moment, Tally, Upstream, Verdict};
@@ -16,6 +17,8 @@ pub(super) enum Judgement {
     Ready,
     /// All are met but for the time.
     Early(chrono::DateTime<chrono::Utc>),
+    /// All are met but for an event.
+    WaitsForEvent,
     /// Some are not met, or a state was written.
     Blocked,
 }
@@ -23,6 +26,41 @@ pub(super) enum Judgement {
 /// Judges a row, and writes the state that follows from its surroundings, if any. Every dependency has its say, the
 /// last state wins; Airflow leaves their order open.
 pub(super) fn judge(board: &mut Board<'_>, index: RowIndex) -> Judgement {
+    match standing(board, index) {
+        Standing::Ordinary => judge_dependencies(board, index),
+        Standing::Gated => match judge_dependencies(board, index) {
+            Judgement::Ready => Judgement::WaitsForEvent,
+            other => other,
+        },
+        Standing::Waiting => Judgement::Blocked,
+        Standing::Forced => judge_forced(board, index),
+    }
+}
+
+/// What events have to say about a row before its dependencies are asked.
+fn standing(board: &Board<'_>, index: RowIndex) -> Standing {
+    let Some(events) = &board.facts.loaded.events else {
+        return Standing::Ordinary;
+    };
+    let task = board.row(index).task;
+    let begun = board.of_task(task).rows.iter().any(|row| board.is_begun(*row));
+    events.standing(task, begun)
+}
+
+/// A task that an event starts whatever its dependencies say: only the time counts, and a mapped one must know its length.
+fn judge_forced(board: &Board<'_>, index: RowIndex) -> Judgement {
+    let row = board.row(index);
+    let length = || count(board.facts.dag, row.task, &|source| board.result_length(source));
+    if !row.map_index.is_mapped() && length() == Count::Unknown {
+        return Judgement::Blocked;
+    }
+    match time(board, index) {
+        Moment::Later(date) => Judgement::Early(date),
+        Moment::Now => Judgement::Ready,
+    }
+}
+
+fn judge_dependencies(board: &mut Board<'_>, index: RowIndex) -> Judgement {
     let mut answer = prev_dagrun(board, index);
     let mut state = board.row(index).state;
     let mut written = None;
@@ -199,7 +237,8 @@ impl<'a, 'b> Surroundings<'a, 'b> {
         let by_rows = tasks.iter().any(|other| dag.task(*other).needs_expansion);
         let mut upstream = Upstream::default();
         for other in tasks {
-            let (tally, rows) = self.count_one(*other);
+            let (mut tally, rows) = self.count_one(*other);
+            self.count_streaming(*other, &mut tally);
             let expected = if by_rows { rows } else { 1 };
             upstream.tally.extend(&tally);
             upstream.expected += expected;
@@ -209,6 +248,20 @@ impl<'a, 'b> Surroundings<'a, 'b> {
             }
         }
         upstream
+    }
+
+    /// A task that never ends counts as successful while it is under way, to tasks that wait for an event.
+    fn count_streaming(&self, other: TaskIndex, tally: &mut Tally) {
+        let events = self.board.facts.loaded.events.as_ref();
+        if !events.is_some_and(|events| events.is_met_by_running(self.task, other)) {
+            return;
+        }
+        for row in &self.board.of_task(other).rows {
+            let state = self.board.row(*row).state;
+            if matches!(state, Some(TaskState::Running | TaskState::Deferred | TaskState::UpForReschedule)) {
+                tally.add(Some(TaskState::Success));
+            }
+        }
     }
 
     fn count_one(&self, other: TaskIndex) -> (Tally, u32) {

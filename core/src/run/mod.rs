@@ -5,8 +5,10 @@
 //! decisions in their order, then the outcome.
 
 mod board;
+mod completion;
 mod create;
 mod decision;
+mod event_tasks;
 mod examine;
 mod expansion;
 mod facts;
@@ -19,6 +21,7 @@ pub use create::{Integrity, NewTi, initial_task_instances, integrity, new_task_i
 pub use decision::{
     Dates, Decision, Examination, Expansion, FailureReason, Outcome, Reason, TiRef, TryNumber,
 };
+pub use event_tasks::{EventFacts, Heard, Hold, Timeout};
 pub use examine::examine;
 pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};
 pub use need::{Needs, PreviousRunKind, PreviousRunNeed, integrity_needs, needs};

@@ -1,15 +1,45 @@
 //! Whether a run has ended (`DagRun.update_state`).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::board::{Board, Row, RowIndex};
+use super::completion::{self, Completion};
 use super::judge::{Judgement, judge};
-use super::{Decision, FailureReason, Outcome, TiRef, timeout};
+use super::{Dates, Decision, FailureReason, Outcome, Reason, TiRef, timeout};
 use crate::state::{TaskState, is_finished, is_schedulable};
 
-/// What became of the run, once no pass changes anything any more. Looks for a deadlock if nothing was set going; that
-/// may still write states.
-pub(super) fn outcome(board: &mut Board<'_>) -> Outcome {
+/// Whether the run has been judged.
+pub(super) enum Conclusion {
+    /// It has.
+    Is(Outcome),
+    /// States were written that let others be judged.
+    NotYet,
+}
+
+/// What became of the run, once no pass changes anything any more.
+pub(super) fn conclude(board: &mut Board<'_>) -> Conclusion {
+    match completion::completion(board) {
+        Completion::Ordinary => Conclusion::Is(outcome(board)),
+        Completion::GoesOn => Conclusion::Is(Outcome::StillRunning { next_look: next_look(board) }),
+        Completion::Unheard => {
+            let soon = board.now + HEARING;
+            let next = next_look(board).map_or(soon, |next| next.min(soon));
+            Conclusion::Is(Outcome::StillRunning { next_look: Some(next) })
+        }
+        Completion::Without(rows) => {
+            for row in rows {
+                board.set_state(row, TaskState::Skipped, Dates::Stamped, Reason::NoEvent);
+            }
+            Conclusion::NotYet
+        }
+    }
+}
+
+/// When a run is looked at again that would be over if it were known that no event is on its way.
+const HEARING: TimeDelta = TimeDelta::milliseconds(100);
+
+/// What became of the run by its tasks alone. Looks for a deadlock if nothing was set going; that may still write states.
+fn outcome(board: &mut Board<'_>) -> Outcome {
     let may_be_stuck = may_be_stuck(board) && !set_going(board);
     let stuck = may_be_stuck && !can_go_on(board);
     let mut unfinished = board.rows().filter(|(_, row)| !is_finished(row.state)).peekable();
@@ -37,7 +67,7 @@ pub(super) fn outcome(board: &mut Board<'_>) -> Outcome {
 }
 
 /// Whether this examination has sent anything on its way, or changed what exists.
-fn set_going(board: &Board<'_>) -> bool {
+pub(super) fn set_going(board: &Board<'_>) -> bool {
     board
         .decisions
         .iter()

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Dates, Decision, Examination, Facts, FailureReason, Outcome, Reason, TiRef};
+use super::{Dates, Decision, Examination, Facts, FailureReason, Outcome, Reason, TiRef, Timeout};
 use crate::state::{TaskState, is_finished};
 
 /// When the run will have taken too long.
 pub(super) fn deadline(facts: &Facts<'_>) -> Option<DateTime<Utc>> {
+    if facts.loaded.events.as_ref().is_some_and(|events| events.timeout == Timeout::Never) {
+        return None;
+    }
     let limit = facts.dag.dagrun_timeout.filter(|limit| !limit.is_zero())?;
     facts.run.start_date?.checked_add_signed(limit)
 }

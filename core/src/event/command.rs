@@ -1,0 +1,453 @@
+//! What becomes of the commands that events gave to one task of a run.
+//!
+//! Commands are taken in the order of their numbers, each against the state that the ones before it led to, so that one
+//! look at a run ends where looking after every single command would have ended. Nothing here starts a task: a command
+//! that is *open* lets the judgement of the run (`run::examine`) start it, and is done when that has happened.
+
+use uuid::Uuid;
+
+use super::order::{Command, Order, Status};
+use super::{Mark, Mode, WhenRunning};
+use crate::state::{TaskState, is_finished};
+
+/// One instance of the task, as the database shows it. Removed ones are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its primary key.
+    pub id: Uuid,
+    /// Which copy of a mapped task; -1 otherwise.
+    pub map_index: i32,
+    /// Its state.
+    pub state: Option<TaskState>,
+    /// Its current or last try; 0 before the first.
+    pub try_number: i32,
+}
+
+/// What happens to an instance at once. Changes of one instance are made in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its process is told to end; the try goes on to its final state: `running` to `restarting`.
+    Halt,
+    /// As when a running task is cleared: the try goes to the history, `running` to `restarting`.
+    Renew,
+    /// As when a task that does not run is cleared: the try, if there was one, goes to the history; no state.
+    Clear,
+    /// Gets its final state.
+    End(Mark),
+}
+
+/// What becomes of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is taken up again whenever the run is looked at.
+    Goes(Status),
+    /// It has had its effect.
+    Done,
+    /// It has its effect with the start that is under way; the events join it.
+    Joined,
+    /// It has no effect.
+    Dropped,
+    /// It has its effect together with another command, which inherits its events.
+    MergedInto(i64),
+}
+
+/// A command's fate and its reason, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The command.
+    pub command: i64,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Why.
+    pub reason: String,
+}
+
+/// Whether the task's dependencies are asked before it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependencies {
+    /// They must hold.
+    Checked,
+    /// They do not matter.
+    Skipped,
+}
+
+/// A start that waits only for the run's judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The command, done as soon as an instance of the task has been started.
+    pub command: i64,
+    /// Whether the task's dependencies must hold.
+    pub dependencies: Dependencies,
+}
+
+/// What becomes of all commands of one task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Commands whose status or reason changes.
+    pub moves: Vec<Move>,
+    /// Changes of instances, by primary key, in order.
+    pub changes: Vec<(Uuid, Change)>,
+    /// Whether the task may be started.
+    pub opening: Option<Opening>,
+}
+
+/// Decides what becomes of the commands of one task, given in the order of their numbers.
+pub fn settle(instances: &[Instance], commands: &[Command]) -> Settled {
+    let mut table = Table {
+        instances: instances.to_vec(),
+        rows: commands.iter().map(|command| Row { command: *command, fate: None }).collect(),
+        changes: Vec::new(),
+    };
+    for index in 0..table.rows.len() {
+        table.take(index);
+    }
+    table.settled()
+}
+
+/// How far the instances that a command is about are, taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// None has ever been started, and none has a state.
+    NeverRan,
+    /// About to run again: cleared by a person or by an earlier command.
+    Cleared,
+    /// `scheduled` or `queued`.
+    Starting,
+    /// Between two parts of an execution: a retry, a reschedule, a trigger, a question.
+    Between(TaskState),
+    /// `running`.
+    Running,
+    /// `restarting`: its process is being ended.
+    Stopping,
+    /// All have ended.
+    Ended(TaskState),
+}
+
+#[derive(Debug)]
+struct Row {
+    command: Command,
+    fate: Option<(Fate, String)>,
+}
+
+impl Row {
+    /// Its status after what has been decided so far; `None` once it is over.
+    fn status(&self) -> Option<Status> {
+        match &self.fate {
+            None => Some(self.command.status),
+            Some((Fate::Goes(status), _)) => Some(*status),
+            Some(_) => None,
+        }
+    }
+}
+
+struct Table {
+    instances: Vec<Instance>,
+    rows: Vec<Row>,
+    changes: Vec<(Uuid, Change)>,
+}
+
+impl Table {
+    fn take(&mut self, index: usize) {
+        let command = self.rows[index].command;
+        let Some(phase) = self.phase(&command) else {
+            return self.decide(index, Fate::Dropped, "the task has no instance in the run");
+        };
+        match (command.order, command.status) {
+            (Order::Start { .. } | Order::Restart { .. }, Status::Open) => self.keep_open(index, phase),
+            (Order::Start { mode, when_running }, _) => self.start(index, phase, mode, when_running),
+            (Order::Restart { .. }, Status::Stopping) => self.go_on_after_stop(index, phase),
+            (Order::Restart { mode, .. }, _) => self.restart(index, phase, mode),
+            (Order::Stop { mark, .. }, Status::Stopping) => self.end_stopped(index, mark),
+            (Order::Stop { mark, .. }, _) => self.stop(index, phase, mark),
+        }
+    }
+
+    fn start(&mut self, index: usize, phase: Phase, mode: Mode, when_running: WhenRunning) {
+        if let Some(stopper) = self.earlier(index, Status::Stopping) {
+            return match self.rows[stopper].command.order {
+                Order::Restart { .. } => self.behind(index, stopper, when_running, "it is being restarted"),
+                _ => self.decide(index, Fate::Goes(Status::Waiting), "waits until the task has stopped"),
+            };
+        }
+        match phase {
+            Phase::NeverRan | Phase::Cleared => match self.earlier(index, Status::Open) {
+                Some(open) => self.behind(index, open, when_running, "it is about to start"),
+                None if phase == Phase::Cleared => {
+                    self.behind_waiting(index, when_running, "it is about to run again");
+                }
+                None => self.open_first(index, mode),
+            },
+            Phase::Ended(state) => self.repeat(index, mode, state),
+            Phase::Stopping => self.behind_waiting(index, when_running, "it is being restarted"),
+            Phase::Starting => self.behind_waiting(index, when_running, "it is about to start"),
+            Phase::Between(state) => self.behind_waiting(index, when_running, &format!("it is {state}")),
+            Phase::Running => self.behind_waiting(index, when_running, "it runs"),
+        }
+    }
+
+    /// The first start of a task.
+    fn open_first(&mut self, index: usize, mode: Mode) {
+        match mode {
+            Mode::Control => {
+                self.decide(index, Fate::Dropped, "its dependencies start it, and they have not yet");
+            }
+            Mode::Gate => self.decide(index, Fate::Goes(Status::Open), "waits for the task's dependencies"),
+            Mode::EventOnly => self.decide(index, Fate::Goes(Status::Open), "starts the task"),
+        }
+    }
+
+    /// Another execution of a task that has ended.
+    fn repeat(&mut self, index: usize, mode: Mode, state: TaskState) {
+        let targets = self.targets(index);
+        let never_ran = targets.iter().all(|at| self.instances[*at].try_number == 0);
+        let decided = matches!(state, TaskState::UpstreamFailed | TaskState::Skipped);
+        if never_ran && decided && mode != Mode::EventOnly {
+            return self.decide(index, Fate::Dropped, &format!("its dependencies made it {state}"));
+        }
+        for at in targets {
+            self.change(at, Change::Clear);
+        }
+        self.decide(index, Fate::Goes(Status::Open), "runs again");
+    }
+
+    /// A start of a task that is under way, or whose start is.
+    fn behind_waiting(&mut self, index: usize, when_running: WhenRunning, why: &str) {
+        let waiting = (0..index).find(|at| {
+            self.rows[*at].status() == Some(Status::Waiting)
+                && matches!(self.rows[*at].command.order, Order::Start { .. })
+                && self.same_target(*at, index)
+        });
+        match (when_running, waiting) {
+            (WhenRunning::Coalesce, Some(waiting)) => self.merge(index, waiting),
+            (WhenRunning::Ignore, _) => self.decide(index, Fate::Dropped, why),
+            (WhenRunning::Queue | WhenRunning::Coalesce, _) => {
+                self.decide(index, Fate::Goes(Status::Waiting), &format!("waits: {why}"));
+            }
+        }
+    }
+
+    /// A start while an earlier command is about to start the task.
+    fn behind(&mut self, index: usize, earlier: usize, when_running: WhenRunning, why: &str) {
+        match when_running {
+            WhenRunning::Ignore => self.decide(index, Fate::Dropped, why),
+            WhenRunning::Coalesce => self.merge(index, earlier),
+            WhenRunning::Queue => {
+                self.decide(index, Fate::Goes(Status::Waiting), &format!("waits: {why}"));
+            }
+        }
+    }
+
+    fn keep_open(&mut self, index: usize, phase: Phase) {
+        match phase {
+            Phase::NeverRan | Phase::Cleared => {}
+            Phase::Ended(state) => {
+                self.decide(index, Fate::Dropped, &format!("the task became {state} before it could start"));
+            }
+            Phase::Starting | Phase::Between(_) | Phase::Running | Phase::Stopping => {
+                self.decide(index, Fate::Done, "the task was started by somebody else");
+            }
+        }
+    }
+
+    fn restart(&mut self, index: usize, phase: Phase, mode: Mode) {
+        if let Some(stopper) = self.earlier(index, Status::Stopping) {
+            return match self.rows[stopper].command.order {
+                Order::Restart { .. } => self.merge(index, stopper),
+                _ => self.decide(index, Fate::Goes(Status::Waiting), "waits until the task has stopped"),
+            };
+        }
+        match phase {
+            Phase::NeverRan | Phase::Cleared => match self.earlier(index, Status::Open) {
+                Some(open) => self.merge(index, open),
+                None if phase == Phase::Cleared => {
+                    self.decide(index, Fate::Goes(Status::Open), "starts with the run that is due anyway");
+                }
+                None => self.open_first(index, mode),
+            },
+            Phase::Starting => self.decide(index, Fate::Joined, "the task has not begun yet"),
+            Phase::Ended(state) => self.repeat(index, mode, state),
+            Phase::Between(_) => {
+                for at in self.targets(index) {
+                    if self.instances[at].state.is_some_and(|state| !state.is_finished()) {
+                        self.change(at, Change::Clear);
+                    }
+                }
+                self.decide(index, Fate::Goes(Status::Open), "runs again");
+            }
+            Phase::Stopping => {
+                self.decide(index, Fate::Goes(Status::Stopping), "the task is being restarted")
+            }
+            Phase::Running => {
+                for at in self.targets(index) {
+                    if self.instances[at].state == Some(TaskState::Running) {
+                        self.change(at, Change::Renew);
+                    }
+                }
+                self.decide(index, Fate::Goes(Status::Stopping), "the task's process is being ended");
+            }
+        }
+    }
+
+    /// A restart whose stop was under way when the run was last looked at.
+    fn go_on_after_stop(&mut self, index: usize, phase: Phase) {
+        match phase {
+            Phase::Stopping => {}
+            Phase::NeverRan | Phase::Cleared => {
+                self.decide(index, Fate::Goes(Status::Open), "the task has stopped and starts again");
+            }
+            Phase::Between(_) => {
+                for at in self.targets(index) {
+                    if self.instances[at].state.is_some_and(|state| !state.is_finished()) {
+                        self.change(at, Change::Clear);
+                    }
+                }
+                self.decide(index, Fate::Goes(Status::Open), "the task has stopped and starts again");
+            }
+            Phase::Starting | Phase::Running => self.decide(index, Fate::Done, "the task was started again"),
+            Phase::Ended(state) => {
+                self.decide(
+                    index,
+                    Fate::Dropped,
+                    &format!("the task was marked {state} while it was stopped"),
+                );
+            }
+        }
+    }
+
+    fn stop(&mut self, index: usize, phase: Phase, mark: Mark) {
+        let stopper = self.earlier(index, Status::Stopping);
+        if let Some(at) = stopper
+            && matches!(self.rows[at].command.order, Order::Stop { .. })
+        {
+            return self.decide(index, Fate::Dropped, "the task is being stopped already");
+        }
+        let mut withdrawn = false;
+        for at in 0..index {
+            if self.rows[at].status().is_some() && self.same_target(at, index) {
+                self.decide(at, Fate::Dropped, "a later command stopped the task");
+                withdrawn = true;
+            }
+        }
+        match phase {
+            Phase::NeverRan if withdrawn => self.decide(index, Fate::Done, "the task's start was withdrawn"),
+            Phase::NeverRan => self.decide(index, Fate::Dropped, "the task never ran"),
+            Phase::Ended(state) => self.decide(index, Fate::Dropped, &format!("the task had ended: {state}")),
+            _ => self.end_stopped(index, mark),
+        }
+    }
+
+    /// Ends what does not run, tells what runs to end, and is done when nothing runs any more.
+    fn end_stopped(&mut self, index: usize, mark: Mark) {
+        let mut alive = false;
+        for at in self.targets(index) {
+            match self.instances[at].state {
+                Some(TaskState::Running) => {
+                    self.change(at, Change::Halt);
+                    alive = true;
+                }
+                Some(TaskState::Restarting) => alive = true,
+                state if is_finished(state) => {}
+                _ => self.change(at, Change::End(mark)),
+            }
+        }
+        match alive {
+            true => self.decide(index, Fate::Goes(Status::Stopping), "the task's process is being ended"),
+            false => self.decide(index, Fate::Done, &format!("the task was stopped: {}", mark.as_str())),
+        }
+    }
+
+    /// The instances that a command is about.
+    fn targets(&self, index: usize) -> Vec<usize> {
+        let map_index = self.rows[index].command.map_index;
+        let meant = |at: &usize| map_index < 0 || self.instances[*at].map_index == map_index;
+        (0..self.instances.len()).filter(meant).collect()
+    }
+
+    fn phase(&self, command: &Command) -> Option<Phase> {
+        let meant = |ti: &&Instance| command.map_index < 0 || ti.map_index == command.map_index;
+        let phase = |ti: &Instance| match ti.state {
+            None if ti.try_number > 0 => Phase::Cleared,
+            None => Phase::NeverRan,
+            Some(TaskState::Scheduled | TaskState::Queued) => Phase::Starting,
+            Some(TaskState::Running) => Phase::Running,
+            Some(TaskState::Restarting) => Phase::Stopping,
+            Some(state) if state.is_finished() => Phase::Ended(state),
+            Some(state) => Phase::Between(state),
+        };
+        let rank = |phase: &Phase| match phase {
+            Phase::Running => 0,
+            Phase::Stopping => 1,
+            Phase::Starting => 2,
+            Phase::Between(_) => 3,
+            Phase::Cleared => 4,
+            Phase::NeverRan => 5,
+            Phase::Ended(_) => 6,
+        };
+        let phases = self.instances.iter().filter(meant).map(phase);
+        let all_new = phases.clone().all(|phase| phase == Phase::NeverRan);
+        let first = phases.min_by_key(rank)?;
+        // Some copies have ended and others wait: the task is under way.
+        Some(if first == Phase::NeverRan && !all_new { Phase::Cleared } else { first })
+    }
+
+    /// The first earlier command on the same instances with this status.
+    fn earlier(&self, index: usize, status: Status) -> Option<usize> {
+        (0..index).find(|at| self.rows[*at].status() == Some(status) && self.same_target(*at, index))
+    }
+
+    fn same_target(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (self.rows[one].command.map_index, self.rows[other].command.map_index);
+        one == other || one < 0 || other < 0
+    }
+
+    fn merge(&mut self, index: usize, into: usize) {
+        let into = self.rows[into].command.id;
+        self.decide(index, Fate::MergedInto(into), &format!("taken together with command {into}"));
+    }
+
+    fn decide(&mut self, index: usize, fate: Fate, reason: &str) {
+        self.rows[index].fate = Some((fate, reason.to_owned()));
+    }
+
+    fn change(&mut self, at: usize, change: Change) {
+        let instance = &mut self.instances[at];
+        instance.state = match change {
+            Change::Halt | Change::Renew => Some(TaskState::Restarting),
+            Change::Clear => None,
+            Change::End(mark) => Some(state_of(mark)),
+        };
+        self.changes.push((instance.id, change));
+    }
+
+    fn settled(self) -> Settled {
+        let open = self.rows.iter().find(|row| row.status() == Some(Status::Open));
+        let opening = open.map(|row| Opening {
+            command: row.command.id,
+            dependencies: match row.command.order {
+                Order::Start { mode: Mode::EventOnly, .. } | Order::Restart { mode: Mode::EventOnly, .. } => {
+                    Dependencies::Skipped
+                }
+                _ => Dependencies::Checked,
+            },
+        });
+        let moves = self.rows.into_iter().filter_map(|row| {
+            let (fate, reason) = row.fate?;
+            let same = fate == Fate::Goes(row.command.status);
+            (!same).then_some(Move { command: row.command.id, fate, reason })
+        });
+        Settled { moves: moves.collect(), changes: self.changes, opening }
+    }
+}
+
+/// The state that a stopped task gets.
+pub fn state_of(mark: Mark) -> TaskState {
+    match mark {
+        Mark::Success => TaskState::Success,
+        Mark::Failed => TaskState::Failed,
+        Mark::Skipped => TaskState::Skipped,
+    }
+}
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;
