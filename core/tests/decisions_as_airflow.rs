@@ -221,6 +221,7 @@ impl Simulation {
             map_lengths: only(&all.map_lengths, &needs.map_lengths),
             result_counts: only(&all.result_counts, &needs.result_counts),
             reschedules: only(&all.reschedules, &needs.reschedules),
+            events: None,
         }
     }
 

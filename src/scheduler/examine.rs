@@ -13,6 +13,7 @@ use slipstream_core::run::{self, Decision, Examination, Facts, FailureReason, Ou
 use slipstream_core::state::{RunState, RunType, UnknownState};
 use uuid::Uuid;
 
+use super::event_tasks::{EventMemory, EventWork};
 use super::tick::{Policy, Scheduler};
 use crate::store::apply::{self, Applied, Target};
 use crate::store::callbacks::{self, CallbackRequest};
@@ -20,11 +21,13 @@ use crate::store::dag_bag::{CachedDag, DagBag};
 use crate::store::fernet::FernetKeys;
 use crate::store::runs::active;
 use crate::store::snapshot::{self, Pausing, RunSnapshot};
-use crate::store::{Db, StoreError, Tx, deadlines, integrity, retry};
+use crate::store::{Db, StoreError, Tx, commands, deadlines, integrity, retry};
 use crate::telemetry::metrics;
 
 /// How long a run that could not be examined is left alone.
 const TROUBLED: TimeDelta = TimeDelta::seconds(30);
+/// How long commands are left alone whose task instances another transaction holds.
+const BUSY: TimeDelta = TimeDelta::milliseconds(100);
 
 /// What one look at a run found.
 #[derive(Debug)]
@@ -65,8 +68,10 @@ enum Rows {
 }
 
 /// All that one pass needs, so that it can be tried again as a whole.
-struct Pass<'a> {
+pub(super) struct Pass<'a> {
     db: &'a Db,
+    /// `None`: there is no event engine.
+    pub(super) events: Option<&'a EventMemory>,
     bag: &'a DagBag,
     job: i64,
     options: run::Options,
@@ -76,7 +81,7 @@ struct Pass<'a> {
     policy: Policy,
     /// Runs whose new task instances users' Python has seen.
     prepared: &'a HashSet<i64>,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Scheduler {
@@ -155,6 +160,7 @@ impl Scheduler {
     ) -> Result<Vec<Looked>, StoreError> {
         let pass = Pass {
             db: &self.db,
+            events: self.events.as_ref().map(|_| &self.event_memory),
             bag: &self.bag,
             job: self.job.0,
             options: self.options.decisions,
@@ -211,9 +217,14 @@ impl Pass<'_> {
         let dags = self.dags(&tx, &runs).await?;
         let renewed = self.follow_new_versions(&tx, &mut runs, &dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
-        for (run, dag) in runs.iter().zip(&dags) {
+        for (run, dag) in runs.iter_mut().zip(&dags) {
             let rows = self.rows(run, dag.as_ref(), &renewed.runs);
-            looked.push(self.look(&tx, run, dag.as_ref(), rows).await?);
+            let events = match dag {
+                Some(dag) => self.take_commands(&tx, run, dag).await?,
+                None => None,
+            };
+            let run = &*run;
+            looked.push(self.look(&tx, run, dag.as_ref(), (rows, events)).await?);
             if let Some(dag) = dag.as_ref().filter(|_| renewed.behind.contains(&run.id)) {
                 integrity::move_unfinished(&tx, run, dag.version_id, self.now).await?;
             }
@@ -283,7 +294,7 @@ impl Pass<'_> {
         tx: &Tx,
         run: &RunSnapshot,
         dag: Option<&Arc<CachedDag>>,
-        rows: Rows,
+        (rows, events): (Rows, Option<EventWork>),
     ) -> Result<Looked, StoreError> {
         let facts = &run.facts;
         let looked = |applied: Applied, next| Looked {
@@ -311,7 +322,7 @@ impl Pass<'_> {
             return Ok(looked(Applied::default(), Next::Prepare));
         }
         let needs = run::needs(&dag.dag, facts, &run.tis);
-        let loaded = match snapshot::load_needs(tx, facts, &needs).await {
+        let mut loaded = match snapshot::load_needs(tx, facts, &needs).await {
             Ok(loaded) => loaded,
             // A row of the run before this one, say.
             Err(StoreError::UnknownState(why)) => {
@@ -320,6 +331,7 @@ impl Pass<'_> {
             }
             Err(error) => return Err(error),
         };
+        loaded.events = events.as_ref().map(|events| events.facts.clone());
         let mut judged = run::examine(
             &Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options: self.options },
             self.now,
@@ -337,12 +349,22 @@ impl Pass<'_> {
             now: self.now,
         };
         let applied = apply::apply(&target, &judged.decisions, self.encrypt).await?;
-        let next = if applied.missed > 0 {
+        if let Some(events) = &events {
+            self.record_starts(tx, run, dag, events, &judged.decisions, applied.missed).await?;
+        }
+        let next = if events.as_ref().is_some_and(|events| events.busy) {
+            Next::Later(Some(self.now + BUSY))
+        } else if applied.missed > 0 {
             Next::Again
         } else if expands {
             Next::Prepare
         } else {
-            self.conclude(tx, run, dag, judged.outcome).await?
+            let next = self.conclude(tx, run, dag, judged.outcome).await?;
+            if events.is_some() && matches!(next, Next::Ended { .. }) {
+                let (dag_id, run_id) = (&facts.dag_id, &facts.run_id);
+                commands::drop_of_run(tx, dag_id, run_id, "the run has ended", self.now).await?;
+            }
+            next
         };
         Ok(looked(applied, next))
     }

@@ -10,6 +10,7 @@ mod custom_timetables;
 pub mod duties;
 mod duties_due;
 mod enqueue;
+mod event_tasks;
 mod examine;
 mod executor_events;
 mod listeners;
@@ -21,6 +22,8 @@ mod tick;
 pub mod timers;
 mod users_python;
 
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod tests;
 

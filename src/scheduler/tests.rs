@@ -5,6 +5,7 @@ use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
+use super::EventWake;
 use super::executor_events::Ended;
 use super::tick::{Links, Scheduler};
 use super::users_python::UsersPython;
@@ -16,7 +17,7 @@ use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_d
 use crate::store::{Conn, Db};
 
 /// A Dag `d` of `(task_id, downstream ids, further fields)`; returns its version.
-async fn dag(db: &Db, tasks: &[(&str, &[&str], Value)]) -> Uuid {
+pub(super) async fn dag(db: &Db, tasks: &[(&str, &[&str], Value)]) -> Uuid {
     testing::dag(db, "d").await;
     dag_version(db, tasks).await
 }
@@ -41,7 +42,7 @@ async fn dag_version(db: &Db, tasks: &[(&str, &[&str], Value)]) -> Uuid {
 }
 
 /// A running run `r` with these task instances, of this version.
-async fn run(db: &Db, version: Uuid, tis: &[NewTi]) {
+pub(super) async fn run(db: &Db, version: Uuid, tis: &[NewTi]) {
     NewRun::new("d", "r").insert(db).await;
     for ti in tis {
         ti.insert(db).await;
@@ -49,27 +50,38 @@ async fn run(db: &Db, version: Uuid, tis: &[NewTi]) {
     db.exec(db.sql("UPDATE task_instance SET dag_version_id = ?").bind(version)).await.unwrap();
 }
 
-fn waiting(task: &str) -> NewTi {
+pub(super) fn waiting(task: &str) -> NewTi {
     NewTi { try_number: 0, ..NewTi::new("d", "r", task).state(None) }
 }
 
 /// A scheduler with `parallelism` slots; its worker's folder lives as long as the guard.
 async fn scheduler(db: &Db, parallelism: usize) -> (Scheduler, tempfile::TempDir) {
+    scheduler_with(db, parallelism, Events::None).await
+}
+
+/// Whether there is an event engine.
+pub(super) type Events = Option<EventWake>;
+
+/// [`scheduler`], beside an event engine if one is given.
+pub(super) async fn scheduler_with(
+    db: &Db,
+    parallelism: usize,
+    events: Events,
+) -> (Scheduler, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let place = Place::new(home.path(), "test", home.path(), home.path());
     let (executor, reports) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
     let config = Config::from_pairs(&[]).unwrap();
-    let links =
-        Links { executor, names: Vec::new(), reports, python: UsersPython::none(&config), events: None };
+    let links = Links { executor, names: Vec::new(), reports, python: UsersPython::none(&config), events };
     (Scheduler::start(db.clone(), &config, None, links, "here").await.unwrap(), home)
 }
 
-async fn state(db: &Db, task: &str) -> Option<TaskState> {
+pub(super) async fn state(db: &Db, task: &str) -> Option<TaskState> {
     let sql = db.sql("SELECT state FROM task_instance WHERE task_id = ? AND map_index = -1").bind(task);
     db.one(sql).await.unwrap().unwrap().state_opt("state").unwrap()
 }
 
-async fn run_state(db: &Db) -> String {
+pub(super) async fn run_state(db: &Db) -> String {
     first(db, "SELECT state FROM dag_run WHERE run_id = 'r'").await.text("state").unwrap()
 }
 
@@ -230,7 +242,7 @@ fn copies_are_of_the_version_of_the_row_that_they_come_from() {
     });
 }
 
-fn key(task: &str, try_number: i32) -> slipstream_core::ids::TiKey {
+pub(super) fn key(task: &str, try_number: i32) -> slipstream_core::ids::TiKey {
     slipstream_core::ids::TiKey {
         dag_id: "d".into(),
         task_id: task.into(),

@@ -17,6 +17,7 @@ use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
 use super::duties_due::DutyOptions;
 use super::enqueue::workload;
+use super::event_tasks::EventMemory;
 use super::executor_events::Ended;
 use super::listeners::{Lifecycle, Listeners};
 use super::options::Options;
@@ -91,6 +92,7 @@ pub struct Scheduler {
     reports: UnboundedReceiver<ExecutorEvent>,
     /// The event engine's hints, if there is one.
     pub(super) events: Option<EventWake>,
+    pub(super) event_memory: EventMemory,
     pub(super) ended: Vec<Ended>,
     /// What could not be processed because another transaction held the row; tried again at the next poll.
     pub(super) put_off: Vec<Ended>,
@@ -172,6 +174,7 @@ impl Scheduler {
             logs,
             reports,
             events,
+            event_memory: EventMemory::default(),
             ended: Vec::new(),
             put_off: Vec::new(),
             clocks: Clocks { poll: past, deep_poll: past, reexamine: now, heartbeat: now, next_due: None },

@@ -91,9 +91,22 @@ pub struct Settled {
     pub opening: Option<Opening>,
 }
 
+/// What kind of task the commands are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nature {
+    /// A stop ends one execution.
+    #[default]
+    Ordinary,
+    /// Started again and again; a stop ends that as well.
+    Periodic,
+    /// Periodic once, and stopped since.
+    PeriodicStopped,
+}
+
 /// Decides what becomes of the commands of one task, given in the order of their numbers.
-pub fn settle(instances: &[Instance], commands: &[Command]) -> Settled {
+pub fn settle(nature: Nature, instances: &[Instance], commands: &[Command]) -> Settled {
     let mut table = Table {
+        nature,
         instances: instances.to_vec(),
         rows: commands.iter().map(|command| Row { command: *command, fate: None }).collect(),
         changes: Vec::new(),
@@ -141,6 +154,7 @@ impl Row {
 }
 
 struct Table {
+    nature: Nature,
     instances: Vec<Instance>,
     rows: Vec<Row>,
     changes: Vec<(Uuid, Change)>,
@@ -152,12 +166,18 @@ impl Table {
         let Some(phase) = self.phase(&command) else {
             return self.decide(index, Fate::Dropped, "the task has no instance in the run");
         };
+        if self.nature == Nature::PeriodicStopped && !matches!(command.order, Order::Stop { .. }) {
+            return self.decide(index, Fate::Dropped, "the periodic task was stopped");
+        }
         match (command.order, command.status) {
             (Order::Start { .. } | Order::Restart { .. }, Status::Open) => self.keep_open(index, phase),
             (Order::Start { mode, when_running }, _) => self.start(index, phase, mode, when_running),
             (Order::Restart { .. }, Status::Stopping) => self.go_on_after_stop(index, phase),
             (Order::Restart { mode, .. }, _) => self.restart(index, phase, mode),
-            (Order::Stop { mark, .. }, Status::Stopping) => self.end_stopped(index, mark),
+            (Order::Stop { mark, .. }, Status::Stopping) => {
+                self.stop_ticking();
+                self.end_stopped(index, mark);
+            }
             (Order::Stop { mark, .. }, _) => self.stop(index, phase, mark),
         }
     }
@@ -328,11 +348,22 @@ impl Table {
                 withdrawn = true;
             }
         }
+        let ticked = self.nature == Nature::Periodic;
+        self.stop_ticking();
         match phase {
+            Phase::NeverRan | Phase::Ended(_) if ticked => {
+                self.decide(index, Fate::Done, "the periodic task is not started any more");
+            }
             Phase::NeverRan if withdrawn => self.decide(index, Fate::Done, "the task's start was withdrawn"),
             Phase::NeverRan => self.decide(index, Fate::Dropped, "the task never ran"),
             Phase::Ended(state) => self.decide(index, Fate::Dropped, &format!("the task had ended: {state}")),
             _ => self.end_stopped(index, mark),
+        }
+    }
+
+    fn stop_ticking(&mut self) {
+        if self.nature == Nature::Periodic {
+            self.nature = Nature::PeriodicStopped;
         }
     }
 

@@ -36,7 +36,7 @@ fn instance(state: impl Into<Option<TaskState>>, try_number: i32) -> Instance {
 
 /// What becomes of these commands of a task with one instance.
 fn settled(state: impl Into<Option<TaskState>>, try_number: i32, commands: &[Command]) -> Settled {
-    settle(&[instance(state, try_number)], commands)
+    settle(Nature::Ordinary, &[instance(state, try_number)], commands)
 }
 
 fn fates(settled: &Settled) -> Vec<(i64, Fate)> {
@@ -261,7 +261,7 @@ fn a_stop_of_a_mapped_task_reaches_every_copy() {
         ..instance(state, 1)
     };
     let copies = [copy(0, Success), copy(1, Running), copy(2, Queued)];
-    let settled = settle(&copies, &[stop(1)]);
+    let settled = settle(Nature::Ordinary, &copies, &[stop(1)]);
     let expected = [(Uuid::from_u128(11), Change::Halt), (Uuid::from_u128(12), Change::End(Mark::Success))];
     assert_eq!(settled.changes, expected);
     assert_eq!(fates(&settled), [(1, Fate::Goes(Stopping))]);
@@ -274,13 +274,25 @@ fn a_command_on_one_copy_leaves_the_others_alone() {
         map_index: index,
         ..instance(Running, 1)
     };
-    let settled = settle(&[copy(0), copy(1)], &[Command { map_index: 1, ..stop(1) }]);
+    let settled = settle(Nature::Ordinary, &[copy(0), copy(1)], &[Command { map_index: 1, ..stop(1) }]);
     assert_eq!(settled.changes, [(Uuid::from_u128(11), Change::Halt)]);
 }
 
 #[test]
 fn a_task_without_an_instance_drops_its_commands() {
-    assert_eq!(fates(&settle(&[], &[gate(1)])), [(1, Fate::Dropped)]);
+    assert_eq!(fates(&settle(Nature::Ordinary, &[], &[gate(1)])), [(1, Fate::Dropped)]);
+}
+
+#[test]
+fn a_stop_of_a_periodic_task_ends_its_ticks_too() {
+    let of = |nature, state, commands: &[Command]| settle(nature, &[instance(state, 1)], commands);
+    let between = of(Nature::Periodic, Some(Success), &[stop(1), gate(2)]);
+    assert_eq!(fates(&between), [(1, Fate::Done), (2, Fate::Dropped)]);
+    assert!(between.changes.is_empty());
+    let running = of(Nature::Periodic, Some(Running), &[stop(1), queued(2)]);
+    assert_eq!(fates(&running), [(1, Fate::Goes(Stopping)), (2, Fate::Dropped)]);
+    let later = of(Nature::PeriodicStopped, Some(Success), &[gate(3)]);
+    assert_eq!(fates(&later), [(3, Fate::Dropped)]);
 }
 
 /// Whatever the state and the commands: what is over says why, at most one start is open, and looking again without

@@ -4,8 +4,8 @@
 //! What it remembers is a [`Progress`], one per trigger, run and correlation key, which the caller keeps.
 
 mod action;
-mod describe;
 pub mod command;
+mod describe;
 mod error;
 #[allow(clippy::module_inception)]
 mod event;

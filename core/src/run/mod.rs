@@ -8,6 +8,7 @@ mod board;
 mod completion;
 mod create;
 mod decision;
+mod event_plan;
 mod event_tasks;
 mod examine;
 mod expansion;
@@ -21,6 +22,7 @@ pub use create::{Integrity, NewTi, initial_task_instances, integrity, new_task_i
 pub use decision::{
     Dates, Decision, Examination, Expansion, FailureReason, Outcome, Reason, TiRef, TryNumber,
 };
+pub use event_plan::EventPlan;
 pub use event_tasks::{EventFacts, Heard, Hold, Timeout};
 pub use examine::examine;
 pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};

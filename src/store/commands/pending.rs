@@ -49,7 +49,7 @@ pub async fn drop_of_run<C: Conn>(
     let sql = conn
         .sql(
             "UPDATE slipstream_command SET status = 'dropped', reason = ?, done_at = ? \
-             WHERE dag_id = ? AND run_id = ? AND status IN ('pending', 'waiting', 'open') \
+             WHERE dag_id = ? AND run_id = ? AND status IN ('pending', 'waiting', 'stopping', 'open') \
              AND NOT EXISTS (SELECT 1 FROM dag_run dr WHERE dr.dag_id = slipstream_command.dag_id \
              AND dr.run_id = slipstream_command.run_id AND dr.state IN ('queued', 'running'))",
         )

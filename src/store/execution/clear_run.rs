@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use slipstream_core::dag::Dag;
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use slipstream_core::run::new_task_instance;
 use slipstream_core::state::{RunState, TaskState};
@@ -68,7 +69,8 @@ pub async fn clear(db: &Db, dag_id: &DagId, run_id: &RunId, rules: Rules<'_>) ->
             history::prepare_db_for_next_try(tx, &ids, now).await?.into_iter().collect();
         for ti in tis {
             let id = renewed.get(&ti.id).copied().unwrap_or(ti.id);
-            ti.clear(tx, id, dag.as_deref(), follow.map(|dag| dag.version_id), now).await?;
+            ti.clear(tx, id, dag.as_deref().map(|dag| &dag.dag), follow.map(|dag| dag.version_id), now)
+                .await?;
         }
         run.requeue(tx, &carrier, now).await?;
         if let Some(dag) = follow {
@@ -90,13 +92,14 @@ struct ClearedRun {
     pinned: Option<Uuid>,
 }
 
-struct ClearedTi {
-    id: Uuid,
-    task_id: TaskId,
-    map_index: MapIndex,
-    state: Option<TaskState>,
-    try_number: i64,
-    max_tries: i64,
+/// A task instance as it was before its clearing.
+pub(in crate::store) struct ClearedTi {
+    pub(in crate::store) id: Uuid,
+    pub(in crate::store) task_id: TaskId,
+    pub(in crate::store) map_index: MapIndex,
+    pub(in crate::store) state: Option<TaskState>,
+    pub(in crate::store) try_number: i64,
+    pub(in crate::store) max_tries: i64,
 }
 
 impl ClearedRun {
@@ -213,11 +216,11 @@ impl ClearedRun {
 
 impl ClearedTi {
     /// A running one is told to restart; any other takes its fields from the Dag again and has no state.
-    async fn clear(
+    pub(in crate::store) async fn clear(
         self,
         tx: &Tx,
         id: Uuid,
-        dag: Option<&CachedDag>,
+        dag: Option<&Dag>,
         version: Option<Uuid>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
@@ -229,7 +232,7 @@ impl ClearedTi {
             tx.exec(sql).await?;
             return Ok(());
         }
-        let task = dag.and_then(|dag| dag.dag.find(self.task_id.as_str()).map(|index| dag.dag.task(index)));
+        let task = dag.and_then(|dag| dag.task_by_id(self.task_id.as_str()));
         let new = task.map(|task| create_run::new_task_instance(new_task_instance(task, self.map_index)));
         // Counted from the tries there were; without a task, at least as many as there were.
         let max_tries = match &new {

@@ -1,7 +1,7 @@
 //! `/xcoms/{dag_id}/{run_id}/{task_id}/{key}`: values that tasks hand to each other
 //! (`airflow/api_fastapi/execution_api/routes/xcoms.py`, `airflow/models/xcom.py`).
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 
@@ -80,23 +80,36 @@ pub async fn set(db: &Db, at: &XComKey, new: &NewXCom, options: &Options) -> Res
             return Err(Refusal { status: 404, detail: Json::from(message) }.into());
         };
         delete_in(tx, at, new.map_index).await?;
-        let sql = tx
-            .sql(
-                "INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_result, dag_id, run_id, value, timestamp) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(run.int("id")?)
-            .bind(&at.task_id)
-            .bind(new.map_index)
-            .bind(&at.key)
-            .bind(new.role == Role::DagResult)
-            .bind(&at.dag_id)
-            .bind(&at.run_id)
-            .bind(&new.value)
-            .bind(Utc::now());
-        tx.exec(sql).await?;
-        Ok(())
+        Ok(insert(tx, run.int("id")?, at, new.map_index, new.role, &new.value, Utc::now()).await?)
     })
+}
+
+/// Writes a value that is not there yet; `run` is `dag_run.id`.
+pub(in crate::store) async fn insert(
+    tx: &Tx,
+    run: i64,
+    at: &XComKey,
+    map_index: MapIndex,
+    role: Role,
+    value: &Json,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = tx
+        .sql(
+            "INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_result, dag_id, run_id, value, timestamp) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(run)
+        .bind(&at.task_id)
+        .bind(map_index)
+        .bind(&at.key)
+        .bind(role == Role::DagResult)
+        .bind(&at.dag_id)
+        .bind(&at.run_id)
+        .bind(value)
+        .bind(now);
+    tx.exec(sql).await?;
+    Ok(())
 }
 
 /// Writes how many copies the value expands to (`task_map`).
