@@ -6,6 +6,7 @@
 //! A migration that has been released is never changed: a change is a new one.
 
 mod event_log;
+mod runs;
 mod tables;
 mod tasks;
 mod triggers;
@@ -21,7 +22,12 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(event_log::Migration), Box::new(triggers::Migration), Box::new(tasks::Migration)]
+        vec![
+            Box::new(event_log::Migration),
+            Box::new(triggers::Migration),
+            Box::new(tasks::Migration),
+            Box::new(runs::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

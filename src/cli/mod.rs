@@ -10,6 +10,7 @@ mod pid_file;
 mod scheduler;
 mod standalone;
 mod start;
+mod triggers;
 mod version;
 mod worker;
 
@@ -38,6 +39,7 @@ enum Command {
     Worker(worker::Options),
     Standalone(standalone::Options),
     Config(config::Options),
+    Triggers(triggers::Options),
     Db(db::Options),
     /// Show the versions of Slipstream and of the Airflow that it works with.
     Version,
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Worker(options) => worker::run(&options),
         Command::Standalone(options) => standalone::run(options),
         Command::Config(options) => config::run(&options),
+        Command::Triggers(options) => triggers::run(options),
         Command::Db(options) => db::run(&options),
         Command::Version => version::run(),
     };

@@ -6,11 +6,13 @@ use tokio::task::JoinSet;
 use crate::api::health::HealthServer;
 use crate::api::logs::LogServer;
 use crate::config::{Config, keys};
+use crate::events::engine::Engine;
+use crate::events::wake::LogWake;
 use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
-use crate::scheduler::{Links, Scheduler, UsersPython};
+use crate::scheduler::{self, EventWake, Links, Scheduler, UsersPython};
 use crate::store::own_tables;
 
 use super::exit::{Exit, Failure};
@@ -66,7 +68,21 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         parallelism: Options::parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
-    let links = Links { executor, names, reports, python: UsersPython::find(&config).await, events: None };
+    let events = EventWake::default();
+    let log = LogWake::new();
+    let engine = Engine::new(
+        db.clone(),
+        scheduler::run_options(&config).map_err(Failure::failed)?,
+        log.clone(),
+        events.clone(),
+    );
+    servers.spawn(engine.run(shutdown.clone()));
+    servers.spawn({
+        let (db, shutdown) = (db.clone(), shutdown.clone());
+        async move { log.follow(&db, &shutdown).await }
+    });
+    let python = UsersPython::find(&config).await;
+    let links = Links { executor, names, reports, python, events: Some(events) };
     let scheduler =
         Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
     scheduler.run(shutdown).await.map_err(Failure::failed)

@@ -29,5 +29,5 @@ mod tests;
 
 pub use commands::EventWake;
 pub use options::{DutyIntervals, Options};
-pub use tick::{Links, Scheduler, SchedulerError};
+pub use tick::{Links, Scheduler, SchedulerError, run_options};
 pub use users_python::UsersPython;

@@ -142,7 +142,7 @@ impl Scheduler {
         let logs = LogTemplate::parse(&options.log_template)?;
         let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
         let unixname = crate::runtime::unix_user();
-        let runs = RunOptions { run_ids: run_id_rules(config)?, unixname: unixname.clone() };
+        let runs = run_options(config)?;
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
         let wake = Arc::new(Notify::new());
         let listeners = Listeners::new(python.service.clone(), python.wishes);
@@ -468,6 +468,14 @@ const ATTACH_LIMIT: TimeDelta = TimeDelta::seconds(15);
 fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
     time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// What the configuration says about new runs.
+///
+/// # Errors
+/// The pattern of run ids is not a regular expression.
+pub fn run_options(config: &Config) -> Result<RunOptions, SchedulerError> {
+    Ok(RunOptions { run_ids: run_id_rules(config)?, unixname: crate::runtime::unix_user() })
 }
 
 fn run_id_rules(config: &Config) -> Result<RunIdRules, SchedulerError> {

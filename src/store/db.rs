@@ -122,6 +122,8 @@ impl Tx {
     /// # Errors
     /// As any statement; then nothing was done.
     pub async fn commit(self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        failpoint::pass()?;
         Ok(self.inner.commit().await?)
     }
 
@@ -167,15 +169,21 @@ macro_rules! conn {
             }
 
             async fn exec(&self, sql: Sql) -> Result<u64, StoreError> {
+                #[cfg(test)]
+                failpoint::pass()?;
                 Ok(self.inner.execute_raw(sql.statement()).await?.rows_affected())
             }
 
             async fn all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+                #[cfg(test)]
+                failpoint::pass()?;
                 let rows = self.inner.query_all_raw(sql.statement()).await?;
                 Ok(rows.into_iter().map(|row| Row::new(row, self.dialect)).collect())
             }
 
             async fn one(&self, sql: Sql) -> Result<Option<Row>, StoreError> {
+                #[cfg(test)]
+                failpoint::pass()?;
                 let row = self.inner.query_one_raw(sql.statement()).await?;
                 Ok(row.map(|row| Row::new(row, self.dialect)))
             }
@@ -185,6 +193,45 @@ macro_rules! conn {
 
 conn!(Db);
 conn!(Tx);
+
+/// Lets a test lose the database after so many statements, as a process that is killed does: what is not committed is gone.
+#[cfg(test)]
+pub(crate) mod failpoint {
+    use std::cell::Cell;
+
+    use super::StoreError;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+        static CUT: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// The statements of this thread fail after `statements` more of them; commits count as well.
+    pub(crate) fn after(statements: u32) {
+        LEFT.set(Some(statements));
+        CUT.set(false);
+    }
+
+    /// Statements work again. Whether any had failed.
+    pub(crate) fn off() -> bool {
+        LEFT.set(None);
+        CUT.get()
+    }
+
+    pub(super) fn pass() -> Result<(), StoreError> {
+        match LEFT.get() {
+            Some(0) => {
+                CUT.set(true);
+                Err(StoreError::Unreachable("a test cut the connection".to_owned()))
+            }
+            Some(left) => {
+                LEFT.set(Some(left - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
 
 /// How often a transaction is tried before its error is the caller's: `[database] max_db_retries` is 3 in Airflow; short
 /// transactions under several schedulers want a few more.

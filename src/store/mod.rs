@@ -35,6 +35,7 @@ pub mod snapshot;
 pub mod sql;
 #[cfg(test)]
 pub mod testing;
+pub mod triggers;
 pub mod watch;
 pub mod withdrawn;
 

@@ -43,6 +43,12 @@ impl Progress {
         Self { position: self.position.min(Position(position.0.saturating_sub(1))), ..self.clone() }
     }
 
+    /// The same memory, to which events up to `position` are old.
+    #[must_use]
+    pub fn after(&self, position: Position) -> Self {
+        Self { position: position.max(self.position), ..self.clone() }
+    }
+
     /// How often the trigger has fired.
     pub fn fired(&self) -> u64 {
         self.fired

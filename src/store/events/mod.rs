@@ -21,4 +21,4 @@ pub use append::{Appended, Existed, append};
 pub use count::{Counts, count};
 pub use filter::{Filter, Glob, Match};
 pub use new_event::{EventError, NewEvent};
-pub use read::{at_or_before, first_position, get, head, latest, read};
+pub use read::{at, at_or_before, first_position, get, head, latest, read};

@@ -1,5 +1,7 @@
 //! Reading the log.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use slipstream_core::event::{Event, Position, Scope};
@@ -32,6 +34,22 @@ pub async fn read(
 pub async fn get(conn: &impl Conn, position: Position) -> Result<Option<Event>, StoreError> {
     let row = conn.one(conn.sql(SELECT).push("position = ?").bind(position.0)).await?;
     row.as_ref().map(event).transpose()
+}
+
+/// The events at these positions, in their order; those that were removed by age are left out.
+///
+/// # Errors
+/// As any statement.
+pub async fn at(conn: &impl Conn, positions: &BTreeSet<Position>) -> Result<Vec<Event>, StoreError> {
+    let positions: Vec<i64> = positions.iter().map(|position| position.0).collect();
+    let mut events = Vec::with_capacity(positions.len());
+    for chunk in positions.chunks(10_000) {
+        let sql = conn.sql(SELECT).push("position IN (?) ORDER BY position").bind_list(chunk.iter().copied());
+        for row in conn.all(sql).await? {
+            events.push(event(&row)?);
+        }
+    }
+    Ok(events)
 }
 
 /// The newest event that passes a filter.

@@ -1,0 +1,131 @@
+//! The trigger engine: puts every event of the log to every trigger that it concerns, once, and writes what follows.
+//!
+//! It runs in the scheduler's process as a task of its own, with connections of its own, and never holds up the loop. With
+//! several schedulers each runs one; the row lock of the cursor decides who evaluates. See `docs/trigger-engine.md`.
+
+mod again;
+mod batch;
+mod catalog;
+mod effects;
+mod index;
+mod lanes;
+mod maintenance;
+mod memory;
+mod new_run;
+mod observe;
+mod run;
+mod savepoint;
+mod sync;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod told;
+
+pub use again::{Before, Effect, Refired};
+pub use sync::hash as spec_hash;
+
+use chrono::{DateTime, Utc};
+use slipstream_core::event::Position;
+
+use crate::events::wake::LogWake;
+use crate::scheduler::EventWake;
+use crate::store::create_run::RunOptions;
+use crate::store::dag_bag::DagBag;
+use crate::store::triggers::registry;
+use crate::store::{Db, StoreError};
+
+use catalog::Catalog;
+use effects::{Hints, Notice};
+
+/// The engine of one scheduler.
+#[derive(Debug)]
+pub struct Engine {
+    db: Db,
+    bag: DagBag,
+    options: RunOptions,
+    catalog: Catalog,
+    /// The state of the registry whose clocks are set.
+    armed: Option<i64>,
+    sync: sync::Sync,
+    watch: observe::Watch,
+    clocks: run::Clocks,
+    /// Where the log stood when it was last evaluated, by whomever.
+    position: Position,
+    log: LogWake,
+    scheduler: EventWake,
+}
+
+impl Engine {
+    /// An engine on this database. `log` tells it of new events, and it tells the scheduler of what they caused.
+    pub fn new(db: Db, options: RunOptions, log: LogWake, scheduler: EventWake) -> Self {
+        Self {
+            db,
+            bag: DagBag::default(),
+            options,
+            catalog: Catalog::default(),
+            armed: None,
+            sync: sync::Sync::default(),
+            watch: observe::Watch::default(),
+            clocks: run::Clocks::default(),
+            position: Position::default(),
+            log,
+            scheduler,
+        }
+    }
+
+    /// Reads triggers from Dag files, looks at what Airflow did, and evaluates all that is in the log.
+    ///
+    /// # Errors
+    /// As any statement; what was committed stays.
+    pub async fn round(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.sync_now(now).await?;
+        if self.catalog.is_empty() {
+            return Ok(());
+        }
+        self.observe(now).await?;
+        self.catch_up(now).await?;
+        self.time_has_passed(now).await?;
+        self.catch_up(now).await?;
+        self.resume_waiting(now).await
+    }
+
+    async fn sync_now(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (version, dags) = registry::look(&self.db).await?;
+        self.catalog.refresh_to(&self.db, version).await?;
+        if self.sync.run_once(&self.db, &self.bag, &self.catalog, dags, now).await? == sync::Wrote::Some {
+            self.catalog.refresh(&self.db).await?;
+        }
+        if self.armed != self.catalog.version() {
+            self.arm_all(now).await?;
+            self.armed = self.catalog.version();
+        }
+        Ok(())
+    }
+
+    /// Evaluates until nothing is left, or another scheduler does it.
+    async fn catch_up(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        loop {
+            let done = self.evaluate(now).await?;
+            self.tell(done.hints);
+            if self.clocks.evaluated(&done) == run::More::No {
+                self.position = self.position.max(done.position);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the scheduler's loop of what was committed.
+    fn tell(&mut self, hints: Hints) {
+        if hints.runs == Notice::Some {
+            self.scheduler.runs();
+        }
+        if hints.commands == Notice::Some {
+            self.scheduler.commands();
+        }
+        if hints.waiting == Notice::Some {
+            self.clocks.firings_wait();
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! The engine on real databases, from an event to what follows.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use slipstream_core::event::{Position, Scope};
+use slipstream_core::state::TaskState;
+
+use super::testing::{dag, engine, new_event, number, on, send, texts};
+use crate::events::triggers::{self, About, Mode, NewExternal, Which};
+use crate::store::db::failpoint;
+use crate::store::events::NewEvent;
+use crate::store::testing::{self, NewRun, NewTi, first, on_each_database};
+use crate::store::{Conn, Db};
+
+fn run_on(key: &str) -> Value {
+    json!({"version": 1, "on": on(key), "do": {"run": {}}})
+}
+
+async fn runs(db: &Db) -> i64 {
+    number(db, "SELECT count(*) AS n FROM dag_run").await
+}
+
+#[test]
+fn an_event_makes_one_run_with_its_task_instances() {
+    on_each_database(async |db| {
+        dag(db, "d", &[run_on("drift")], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        send(db, new_event("other", Value::Null)).await;
+        let sent = send(db, new_event("drift", json!({"score": 0.9}))).await;
+
+        engine.round(Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+
+        assert_eq!(runs(db).await, 1);
+        let run = first(db, "SELECT * FROM dag_run").await;
+        assert_eq!(run.text("state").unwrap(), "queued");
+        assert_eq!(run.text("run_type").unwrap(), "manual");
+        assert_eq!(run.text("triggering_user_name").unwrap(), "trigger d#0");
+        let conf = run.json("conf").unwrap();
+        assert_eq!(conf["triggering_events"][0]["position"], sent.position.0);
+        assert_eq!(conf["triggering_events"][0]["data"]["score"], 0.9);
+        assert_eq!(number(db, "SELECT count(*) AS n FROM task_instance").await, 1);
+        assert_eq!(number(db, "SELECT count(*) AS n FROM dag_run_note").await, 1);
+        assert_eq!(texts(db, "SELECT status AS t FROM slipstream_firing").await, ["done"]);
+        assert_eq!(texts(db, "SELECT verdict AS t FROM slipstream_decision").await, ["fired"]);
+        let cursor = "SELECT position AS n FROM slipstream_cursor WHERE name = 'engine'";
+        assert_eq!(number(db, cursor).await, 2);
+    });
+}
+
+#[test]
+fn events_from_before_the_trigger_are_not_its_business() {
+    on_each_database(async |db| {
+        dag(db, "d", &[run_on("drift")], &[("t", vec![])]).await;
+        send(db, new_event("drift", Value::Null)).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 0);
+        send(db, new_event("drift", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 1);
+    });
+}
+
+#[test]
+fn a_paused_dag_gets_no_run_and_the_decision_says_so() {
+    on_each_database(async |db| {
+        dag(db, "d", &[run_on("drift")], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        db.exec(db.sql("UPDATE dag SET is_paused = ?").bind(true)).await.unwrap();
+        send(db, new_event("drift", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 0);
+        let reason = texts(db, "SELECT reason AS t FROM slipstream_decision").await;
+        assert_eq!(reason, ["the Dag gets no runs: it is paused"]);
+    });
+}
+
+#[test]
+fn two_engines_at_once_make_one_run_per_event() {
+    on_each_database(async |db| {
+        dag(db, "d", &[run_on("drift")], &[("t", vec![])]).await;
+        let (mut one, mut two) = (engine(db), engine(db));
+        one.round(Utc::now()).await.unwrap();
+        two.round(Utc::now()).await.unwrap();
+        for _ in 0..20 {
+            send(db, new_event("drift", Value::Null)).await;
+            let (first, second) = tokio::join!(one.round(Utc::now()), two.round(Utc::now()));
+            first.and(second).unwrap();
+        }
+        one.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 20);
+        assert_eq!(number(db, "SELECT count(*) AS n FROM slipstream_firing WHERE status = 'done'").await, 20);
+    });
+}
+
+/// A running run with task instances, as if it had been made just now.
+async fn running(db: &Db, dag_id: &str, run_id: &str, tasks: &[(&str, TaskState)]) {
+    let logical_date = testing::at(number(db, "SELECT count(*) AS n FROM dag_run").await);
+    NewRun { logical_date, ..NewRun::new(dag_id, run_id) }.insert(db).await;
+    let now = db.sql("UPDATE dag_run SET created_at = ?, updated_at = ? WHERE run_id = ?");
+    db.exec(now.bind(Utc::now()).bind(Utc::now()).bind(run_id)).await.unwrap();
+    for (task, state) in tasks {
+        NewTi::new(dag_id, run_id, task).state(*state).insert(db).await;
+    }
+}
+
+async fn end(db: &Db, run_id: &str, state: &str) {
+    let sql = db.sql("UPDATE dag_run SET state = ?, updated_at = ? WHERE run_id = ?");
+    db.exec(sql.bind(state).bind(Utc::now()).bind(run_id)).await.unwrap();
+}
+
+fn start_on(key: &str) -> Value {
+    json!({"version": 1, "on": on(key), "do": {"start": {"when_running": "queue"}}})
+}
+
+fn in_run(event: NewEvent, dag_id: &str, run_id: &str) -> NewEvent {
+    NewEvent { scope: Scope::Run { dag_id: dag_id.into(), run_id: run_id.into() }, ..event }
+}
+
+const COMMANDS: &str = "SELECT run_id AS t FROM slipstream_command ORDER BY id";
+
+#[test]
+fn a_task_is_commanded_once_in_every_running_run() {
+    on_each_database(async |db| {
+        dag(db, "d", &[], &[("t", vec![start_on("go")]), ("u", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "one", &[]).await;
+        running(db, "d", "two", &[]).await;
+        running(db, "d", "over", &[]).await;
+        end(db, "over", "success").await;
+        send(db, new_event("go", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, COMMANDS).await, ["one", "two"]);
+        let command = first(db, "SELECT * FROM slipstream_command").await;
+        assert_eq!(command.text("task_id").unwrap(), "t");
+        assert_eq!(command.text("action").unwrap(), "start");
+        assert_eq!(command.json("options").unwrap(), json!({"start": {"when_running": "queue"}}));
+    });
+}
+
+#[test]
+fn an_event_of_a_run_is_seen_in_that_run_only_and_ignored_after_its_end() {
+    on_each_database(async |db| {
+        dag(db, "d", &[], &[("t", vec![start_on("go")])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "one", &[]).await;
+        running(db, "d", "two", &[]).await;
+        send(db, in_run(new_event("go", Value::Null), "d", "two")).await;
+        engine.round(Utc::now()).await.unwrap();
+        end(db, "two", "failed").await;
+        send(db, in_run(new_event("go", Value::Null), "d", "two")).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, COMMANDS).await, ["two"]);
+        let decisions = "SELECT reason AS t FROM slipstream_decision ORDER BY position";
+        assert_eq!(texts(db, decisions).await[1], "the run has ended");
+    });
+}
+
+#[test]
+fn a_run_sees_only_events_from_after_it_was_made() {
+    on_each_database(async |db| {
+        dag(db, "d", &[run_on("make")], &[("t", vec![start_on("go")])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        // Both are in the log before the run is; by its order, one comes before the run and one after.
+        send(db, new_event("go", Value::Null)).await;
+        send(db, new_event("make", Value::Null)).await;
+        send(db, new_event("go", json!({"after": true}))).await;
+        engine.round(Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 1);
+        let positions = "SELECT f.position AS n FROM slipstream_firing f WHERE f.task_id = 't'";
+        assert_eq!(db.all(db.sql(positions)).await.unwrap().len(), 1);
+        assert_eq!(number(db, positions).await, 3);
+        running(db, "d", "late", &[]).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(db.all(db.sql(COMMANDS)).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_run_that_is_pinned_keeps_the_triggers_of_its_version() {
+    on_each_database(async |db| {
+        let version = dag(db, "d", &[], &[("t", vec![start_on("old")])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "pinned", &[]).await;
+        let pin = "UPDATE dag_run SET bundle_version = '1', created_dag_version_id = ?";
+        db.exec(db.sql(pin).bind(version)).await.unwrap();
+        // A new version with another trigger in place of the old one.
+        let newer = uuid::Uuid::now_v7();
+        let data = json!({"__version": 3, "dag": super::testing::serialized("d", &[], &[("t", vec![start_on("new")])])});
+        let values = vec![
+            ("id", newer.into()),
+            ("version_number", 2.into()),
+            ("dag_id", "d".into()),
+            ("bundle_name", "dags-folder".into()),
+            ("created_at", testing::at(60).into()),
+            ("last_updated", testing::at(60).into()),
+        ];
+        testing::insert(db, "dag_version", values).await;
+        let values = vec![
+            ("id", uuid::Uuid::now_v7().into()),
+            ("dag_id", "d".into()),
+            ("data", data.into()),
+            ("created_at", testing::at(60).into()),
+            ("last_updated", testing::at(60).into()),
+            ("dag_hash", "1".into()),
+            ("dag_version_id", newer.into()),
+        ];
+        testing::insert(db, "serialized_dag", values).await;
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "follows", &[]).await;
+        send(db, new_event("old", Value::Null)).await;
+        send(db, new_event("new", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, COMMANDS).await, ["pinned", "follows"]);
+    });
+}
+
+#[test]
+fn a_lane_makes_one_run_at_a_time_in_the_order_of_the_events() {
+    on_each_database(async |db| {
+        let trigger = json!({"version": 1, "on": on("job"), "do": {"run": {"while_active": "queue", "lane": "data.key"}}});
+        dag(db, "d", &[trigger], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        for (key, number) in [("a", 1), ("a", 2), ("b", 3), ("a", 4)] {
+            send(db, new_event("job", json!({"key": key, "number": number}))).await;
+        }
+        engine.round(Utc::now()).await.unwrap();
+        let made =
+            "SELECT position AS n FROM slipstream_firing WHERE status = 'done' ORDER BY done_at, position";
+        let positions = async || -> Vec<i64> {
+            db.all(db.sql(made)).await.unwrap().iter().map(|row| row.int("n").unwrap()).collect()
+        };
+        assert_eq!(positions().await, [1, 3]);
+        for expected in [vec![1, 3, 2], vec![1, 3, 2, 4]] {
+            let ends = "UPDATE dag_run SET state = 'success'";
+            db.exec(db.sql(ends)).await.unwrap();
+            engine.round(Utc::now()).await.unwrap();
+            assert_eq!(positions().await, expected);
+        }
+        assert_eq!(runs(db).await, 4);
+    });
+}
+
+#[test]
+fn a_firing_is_skipped_while_a_run_is_active_and_says_so() {
+    on_each_database(async |db| {
+        let trigger = json!({"version": 1, "on": on("job"), "do": {"run": {"while_active": "skip"}}});
+        dag(db, "d", &[trigger], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        send(db, new_event("job", Value::Null)).await;
+        send(db, new_event("job", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 1);
+        let reasons = texts(db, "SELECT reason AS t FROM slipstream_firing WHERE status = 'skipped'").await;
+        assert!(reasons[0].contains("is active"), "{reasons:?}");
+    });
+}
+
+#[test]
+fn a_trigger_that_fails_parks_the_event_and_the_others_go_on() {
+    on_each_database(async |db| {
+        let poison = json!({"version": 1, "name": "poison", "on": {"event": {"key": "drift", "where": "data.score > 0.8"}}, "do": {"run": {}}});
+        dag(db, "d", &[poison], &[("t", vec![])]).await;
+        dag(db, "e", &[run_on("drift")], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        send(db, new_event("drift", json!({"nothing": 1}))).await;
+        send(db, new_event("drift", json!({"score": 0.9}))).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, "SELECT dag_id AS t FROM dag_run ORDER BY id").await.len(), 3);
+        assert_eq!(
+            number(db, "SELECT position AS n FROM slipstream_dead_letter WHERE status = 'parked'").await,
+            1
+        );
+
+        // It fails again, and stays parked; then the event is corrected by hand and goes through, though a later one was first.
+        assert_eq!(triggers::retry(&mut engine, "d:poison", Which::All, Utc::now()).await.unwrap(), 0);
+        assert_eq!(number(db, "SELECT attempts AS n FROM slipstream_dead_letter").await, 2);
+        let sql = "UPDATE slipstream_event SET data = ? WHERE position = 1";
+        db.exec(db.sql(sql).bind(json!({"score": 1.0}))).await.unwrap();
+        assert_eq!(triggers::retry(&mut engine, "d:poison", Which::All, Utc::now()).await.unwrap(), 1);
+        assert_eq!(number(db, "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'd'").await, 2);
+        assert_eq!(texts(db, "SELECT status AS t FROM slipstream_dead_letter").await, ["retried"]);
+    });
+}
+
+#[test]
+fn runs_are_stopped_as_the_api_does_it() {
+    on_each_database(async |db| {
+        let stop = json!({"version": 1, "on": on("halt"), "do": {"stop_runs": {"mark": "failed"}}});
+        dag(db, "d", &[stop], &[("t", vec![]), ("u", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "r", &[("t", TaskState::Running), ("u", TaskState::Scheduled)]).await;
+        send(db, new_event("halt", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, "SELECT state AS t FROM dag_run").await, ["failed"]);
+        let states = "SELECT state AS t FROM task_instance ORDER BY task_id";
+        assert_eq!(texts(db, states).await, ["failed", "skipped"]);
+    });
+}
+
+#[test]
+fn what_airflow_does_itself_is_told_once_and_triggers() {
+    on_each_database(async |db| {
+        let on_success = json!({"event": {"namespace": "airflow", "key": "up.t", "type": "airflow.task_instance.success"}});
+        dag(db, "down", &[json!({"version": 1, "on": on_success, "do": {"run": {}}})], &[("x", vec![])])
+            .await;
+        dag(db, "up", &[], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        running(db, "up", "before", &[("t", TaskState::Success)]).await;
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "up", "r", &[("t", TaskState::Queued)]).await;
+        engine.round(Utc::now()).await.unwrap();
+        let done =
+            "UPDATE task_instance SET state = 'success', start_date = ?, updated_at = ? WHERE run_id = 'r'";
+        db.exec(db.sql(done).bind(Utc::now()).bind(Utc::now())).await.unwrap();
+        end(db, "r", "success").await;
+        engine.round(Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+        let types = "SELECT type AS t FROM slipstream_event WHERE key = 'up.t' ORDER BY position";
+        let expected = ["queued", "running", "success"].map(|state| format!("airflow.task_instance.{state}"));
+        assert_eq!(texts(db, types).await, expected);
+        assert_eq!(number(db, "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'down'").await, 1);
+    });
+}
+
+#[test]
+fn a_paused_trigger_does_not_fire_and_can_be_deleted() {
+    on_each_database(async |db| {
+        dag(db, "d", &[], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        let (name, spec) = ("mine".to_owned(), run_on("drift"));
+        let new = NewExternal { name, dag_id: "d".into(), task_id: None, spec };
+        triggers::add(db, &new, Utc::now()).await.unwrap();
+        assert!(triggers::add(db, &new, Utc::now()).await.is_err(), "the name is taken");
+        engine.round(Utc::now()).await.unwrap();
+        triggers::pause(db, "mine", Utc::now()).await.unwrap();
+        send(db, new_event("drift", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 0);
+        triggers::resume(db, "mine", Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 0, "what passed by is not made up for");
+        send(db, new_event("drift", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 1);
+        let lines = triggers::explain(db, &About::Event(Position(1)), Utc::now()).await.unwrap();
+        assert!(lines.iter().any(|line| line.contains("mine")), "{lines:?}");
+
+        // The event that it missed is replayed on request, once.
+        let stretch = (Position(1), Position(9));
+        for (mode, expected) in [(Mode::None, 1), (Mode::Real, 2), (Mode::Real, 2)] {
+            triggers::replay(&mut engine, "mine", stretch, mode, Utc::now()).await.unwrap();
+            assert_eq!(runs(db).await, expected);
+        }
+        triggers::pause(db, "mine", Utc::now()).await.unwrap();
+        triggers::delete(db, "mine").await.unwrap();
+        send(db, new_event("drift", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 2);
+    });
+}
+
+#[test]
+fn a_crash_between_any_two_statements_loses_and_doubles_nothing() {
+    on_each_database(async |db| {
+        dag(db, "d", &[run_on("go")], &[("t", vec![start_on("go")]), ("u", vec![start_on("go")])]).await;
+        let mut first_engine = engine(db);
+        first_engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "r", &[]).await;
+        for (statements, sent) in (0..200).zip(1_i64..) {
+            send(db, new_event("go", Value::Null)).await;
+            let mut killed = engine(db);
+            failpoint::after(statements);
+            let done = killed.round(Utc::now()).await;
+            let was_cut = failpoint::off();
+            assert_eq!(done.is_err(), was_cut);
+            engine(db).round(Utc::now()).await.unwrap();
+            assert_eq!(number(db, "SELECT count(*) AS n FROM dag_run WHERE run_id <> 'r'").await, sent);
+            let commands = "SELECT count(*) AS n FROM slipstream_command WHERE run_id = 'r'";
+            assert_eq!(number(db, commands).await, 2 * sent, "after {statements} statements");
+            // Runs that triggers made must not pile up here.
+            db.exec(db.sql("UPDATE dag_run SET state = 'success' WHERE run_id <> 'r'")).await.unwrap();
+            if !was_cut {
+                return;
+            }
+        }
+        panic!("a round takes more than 200 statements");
+    });
+}

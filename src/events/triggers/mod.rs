@@ -1,0 +1,33 @@
+//! What people do with triggers: add and remove them, pause them, ask why, try again, replay.
+//!
+//! Everything that changes something waits for the engine's lock, so that it happens between two portions of the log.
+
+mod change;
+mod explain;
+mod letters;
+mod replay;
+mod try_out;
+
+use slipstream_core::event::SpecError;
+
+use crate::store::StoreError;
+
+pub use change::{NewExternal, add, delete, pause, resume};
+pub use explain::{About, explain};
+pub use letters::{Which, retry, skip};
+pub use replay::{Mode, Replayed, replay};
+pub use try_out::{Tried, try_out};
+
+/// Why something cannot be done with a trigger.
+#[derive(Debug, thiserror::Error)]
+pub enum TriggerError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it says has no meaning.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// It does not fit.
+    #[error("{0}")]
+    Refused(String),
+}
