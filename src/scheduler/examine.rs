@@ -46,13 +46,15 @@ struct Looked {
 enum Next {
     /// When something changes, or at that moment.
     Later(Option<DateTime<Utc>>),
+    /// At that moment: its logical date is in the future, and nothing is decided before.
+    Early(Option<DateTime<Utc>>),
     /// Not at all.
     Ended { state: RunState, message: &'static str },
     /// At once, because something changed while it was looked at.
     Again,
     /// When users' Python has seen its new task instances.
     Prepare,
-    /// Not now: it is in the future, or its Dag cannot be read.
+    /// Not now: its Dag or a row of it cannot be read.
     Waits,
 }
 
@@ -178,8 +180,8 @@ impl Scheduler {
         self.agenda.enqueue |= look.applied.scheduled > 0;
         self.seen.examined(look.run, look.seen);
         match look.next {
-            Next::Later(Some(at)) => self.agenda.look_later(at, look.run),
-            Next::Later(None) | Next::Waits => {}
+            Next::Later(Some(at)) | Next::Early(Some(at)) => self.agenda.look_later(at, look.run),
+            Next::Later(None) | Next::Early(None) | Next::Waits => {}
             Next::Again => self.agenda.look_at(look.run),
             Next::Prepare => self.preparing.prepare(look.run, look.dag_id, look.run_id),
             Next::Ended { state, message } => {
@@ -229,8 +231,11 @@ impl Pass<'_> {
                 integrity::move_unfinished(&tx, run, dag.version_id, self.now).await?;
             }
         }
-        let examined: Vec<i64> =
-            looked.iter().filter(|look| look.next != Next::Waits).map(|look| look.run).collect();
+        let examined: Vec<i64> = looked
+            .iter()
+            .filter(|look| !matches!(look.next, Next::Waits | Next::Early(_)))
+            .map(|look| look.run)
+            .collect();
         apply::mark_examined(&tx, &examined, self.job, self.now).await?;
         tx.commit().await?;
         Ok(looked)
@@ -261,6 +266,7 @@ impl Pass<'_> {
         for (run, dag) in runs.iter_mut().zip(dags) {
             let Some(dag) = dag else { continue };
             if run.bundle_version.is_some()
+                || run.facts.logical_date.is_some_and(|date| date > self.now)
                 || run.unreadable.is_some()
                 || run.ti_versions.contains(&dag.version_id)
                 || integrity::version_in_history(tx, run, dag.version_id).await?
@@ -314,11 +320,11 @@ impl Pass<'_> {
             tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, "Couldn't find the serialised Dag, its run waits");
             return Ok(looked(Applied::default(), Next::Waits));
         };
-        if let Some(date) = facts.logical_date.filter(|date| *date > self.now) {
+        let early = facts.logical_date.filter(|date| *date > self.now);
+        if let Some(date) = early {
             tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, "Logical date is in future: {date}");
-            return Ok(looked(Applied::default(), Next::Later(Some(date))));
         }
-        if rows == Rows::New {
+        if rows == Rows::New && early.is_none() {
             return Ok(looked(Applied::default(), Next::Prepare));
         }
         let needs = run::needs(&dag.dag, facts, &run.tis);
@@ -364,7 +370,10 @@ impl Pass<'_> {
                 let (dag_id, run_id) = (&facts.dag_id, &facts.run_id);
                 commands::drop_of_run(tx, dag_id, run_id, "the run has ended", self.now).await?;
             }
-            next
+            match next {
+                Next::Later(at) if early.is_some() => Next::Early(at),
+                next => next,
+            }
         };
         Ok(looked(applied, next))
     }

@@ -222,6 +222,24 @@ fn a_mapped_task_gets_its_copies_and_they_are_queued_in_the_same_round() {
 }
 
 #[test]
+fn a_run_of_the_future_is_left_as_it_is() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({}))]).await;
+        run(db, version, &[waiting("a")]).await;
+        db.exec(db.sql("UPDATE dag_run SET logical_date = ?").bind(testing::at(5_000_000_000)))
+            .await
+            .unwrap();
+        let (mut scheduler, _home) = scheduler(db, 8).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        assert_eq!(state(db, "a").await, None);
+        let looks = "SELECT count(*) AS n FROM dag_run WHERE last_scheduling_decision IS NOT NULL OR scheduled_by_job_id IS NOT NULL";
+        assert_eq!(first(db, looks).await.int("n").unwrap(), 0);
+    });
+}
+
+#[test]
 fn copies_are_of_the_version_of_the_row_that_they_come_from() {
     on_each_database(async |db| {
         let expand = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": [1, 2, 3]}}});

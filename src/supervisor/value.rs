@@ -10,14 +10,35 @@ use uuid::Uuid;
 
 /// A message that does not have the form that the Task SDK gives it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: field `{field}` {why}")]
-pub struct BadMessage {
-    /// The message's type.
-    pub kind: String,
-    /// The field.
-    pub field: String,
-    /// What is wrong with it.
-    pub why: String,
+pub enum BadMessage {
+    /// A field is not what it should be.
+    #[error("{kind}: field `{field}` {why}")]
+    Field {
+        /// The message's type.
+        kind: String,
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A value holds a number that JSON has no form for: the words of Python's `json`.
+    #[error("Out of range float values are not JSON compliant")]
+    NotFinite,
+}
+
+/// Why a value has no JSON form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoJson {
+    /// It holds a number that is not finite.
+    NotFinite,
+    /// It holds something else, which this describes.
+    Holds(String),
+}
+
+impl NoJson {
+    fn holds(what: impl Into<String>) -> Self {
+        Self::Holds(what.into())
+    }
 }
 
 /// The type of MessagePack's timestamp extension.
@@ -114,27 +135,27 @@ fn iso_parts(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
 ///
 /// # Errors
 /// Why it has no JSON form: bytes, keys that are not text, numbers that are not finite.
-pub fn to_json(value: &Value) -> Result<Json, String> {
+pub fn to_json(value: &Value) -> Result<Json, NoJson> {
     Ok(match value {
         Value::Nil => Json::Null,
         Value::Boolean(value) => Json::Bool(*value),
         Value::Integer(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => Json::from(number),
             (None, Some(number)) => Json::from(number),
-            (None, None) => return Err("holds a number that is out of range".to_owned()),
+            (None, None) => return Err(NoJson::holds("holds a number that is out of range")),
         },
         Value::F32(number) => finite(f64::from(*number))?,
         Value::F64(number) => finite(*number)?,
         Value::String(text) => match text.as_str() {
             Some(text) => Json::from(text),
-            None => return Err("holds text that is not UTF-8".to_owned()),
+            None => return Err(NoJson::holds("holds text that is not UTF-8")),
         },
         Value::Array(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
         Value::Map(members) => {
             let mut object = serde_json::Map::with_capacity(members.len());
             for (key, value) in members {
                 let Some(key) = key.as_str() else {
-                    return Err(format!("holds the key `{key}`, which is not text"));
+                    return Err(NoJson::Holds(format!("holds the key `{key}`, which is not text")));
                 };
                 object.insert(key.to_owned(), to_json(value)?);
             }
@@ -142,16 +163,14 @@ pub fn to_json(value: &Value) -> Result<Json, String> {
         }
         Value::Ext(..) => match to_time(value) {
             Some(time) => Json::from(time_text(time)),
-            None => return Err("holds an unknown extension type".to_owned()),
+            None => return Err(NoJson::holds("holds an unknown extension type")),
         },
-        Value::Binary(_) => return Err("holds bytes, which JSON cannot".to_owned()),
+        Value::Binary(_) => return Err(NoJson::holds("holds bytes, which JSON cannot")),
     })
 }
 
-fn finite(number: f64) -> Result<Json, String> {
-    serde_json::Number::from_f64(number)
-        .map(Json::Number)
-        .ok_or_else(|| format!("holds `{number}`, which is not JSON compliant"))
+fn finite(number: f64) -> Result<Json, NoJson> {
+    serde_json::Number::from_f64(number).map(Json::Number).ok_or(NoJson::NotFinite)
 }
 
 /// A message's value from JSON.
@@ -288,7 +307,7 @@ impl<'a> Fields<'a> {
 
     /// What is wrong with a field.
     pub fn bad(&self, field: &str, why: impl Into<String>) -> BadMessage {
-        BadMessage { kind: self.kind.to_owned(), field: field.to_owned(), why: why.into() }
+        BadMessage::Field { kind: self.kind.to_owned(), field: field.to_owned(), why: why.into() }
     }
 
     fn read<T>(
@@ -379,7 +398,10 @@ impl<'a> Fields<'a> {
     /// Any value as JSON; JSON `null` when it is missing.
     pub fn json(&self, field: &str) -> Result<Json, BadMessage> {
         match self.get(field) {
-            Some(value) => to_json(value).map_err(|why| self.bad(field, why)),
+            Some(value) => to_json(value).map_err(|why| match why {
+                NoJson::NotFinite => BadMessage::NotFinite,
+                NoJson::Holds(what) => self.bad(field, what),
+            }),
             None => Ok(Json::Null),
         }
     }
@@ -429,7 +451,10 @@ mod tests {
 
     #[test]
     fn what_json_cannot_hold_is_refused_with_the_reason() {
-        assert!(to_json(&Value::from(f64::NAN)).unwrap_err().contains("NaN"));
-        assert!(to_json(&Value::Map(vec![(1.into(), 2.into())])).unwrap_err().contains("not text"));
+        assert_eq!(to_json(&Value::from(f64::NAN)), Err(NoJson::NotFinite));
+        let Err(NoJson::Holds(what)) = to_json(&Value::Map(vec![(1.into(), 2.into())])) else {
+            panic!("a number is no key")
+        };
+        assert!(what.contains("not text"));
     }
 }

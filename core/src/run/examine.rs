@@ -21,7 +21,8 @@ pub fn examine(facts: &Facts<'_>, now: DateTime<Utc>) -> Examination {
         return ended;
     }
     if let Some(date) = facts.run.logical_date.filter(|date| *date > now) {
-        let outcome = Outcome::StillRunning { next_look: Some(date) };
+        let next_look = timeout::deadline(facts).into_iter().chain([date]).min();
+        let outcome = Outcome::StillRunning { next_look };
         return Examination { decisions: Vec::new(), outcome };
     }
     let mut board = Board::new(*facts, now);

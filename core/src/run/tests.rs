@@ -67,6 +67,11 @@ fn ti(task_id: &str, map_index: i32, state: Option<TaskState>) -> TiFacts {
     }
 }
 
+fn judge_run(dag: &Dag, run: RunFacts, tis: &[TiFacts]) -> Examination {
+    let loaded = Loaded::default();
+    examine(&Facts { dag, run: &run, tis, loaded: &loaded, options: Options::default() }, at(NOW))
+}
+
 fn judge(dag: &Dag, tis: &[TiFacts], loaded: &Loaded) -> Examination {
     let facts = Facts { dag, run: &run(), tis, loaded, options: Options::default() };
     examine(&facts, at(NOW))
@@ -251,6 +256,21 @@ fn a_run_over_its_time_skips_what_is_left_without_dates() {
     let result = judge(&dag, &tis, &Loaded::default());
     assert_eq!(short(&result), ["a[-1] -> skipped", "b[-1] -> skipped"]);
     assert!(matches!(result.outcome, Outcome::Failed { reason: FailureReason::TimedOut, .. }));
+}
+
+#[test]
+fn a_run_of_the_future_waits_for_its_date_or_runs_out_of_time() {
+    let mut dag = plain(&[("a", &[])]);
+    let tis = [ti("a", -1, None)];
+    let date = at("2199-01-01T00:00:00Z");
+    let future = || RunFacts { logical_date: Some(date), ..run() };
+    let waits = judge_run(&dag, future(), &tis);
+    assert_eq!(waits.outcome, Outcome::StillRunning { next_look: Some(date) });
+    dag.dagrun_timeout = Some(TimeDelta::days(20_000));
+    let next_look = run().start_date.map(|start| start + TimeDelta::days(20_000));
+    assert_eq!(judge_run(&dag, future(), &tis).outcome, Outcome::StillRunning { next_look });
+    dag.dagrun_timeout = Some(TimeDelta::hours(1));
+    assert_eq!(short(&judge_run(&dag, future(), &tis)), ["a[-1] -> skipped"]);
 }
 
 #[test]

@@ -17,6 +17,14 @@ pub(super) enum Failure {
     /// The request was refused or the database failed.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
+    /// Something that raises in Airflow's supervisor, where the task is told so.
+    #[error("{exception_type}: {message}")]
+    Raised {
+        /// The exception's text.
+        message: &'static str,
+        /// The exception's class.
+        exception_type: &'static str,
+    },
     /// No handler answers this kind of message to this kind of process.
     #[error("Unhandled request")]
     Unhandled,
@@ -38,6 +46,8 @@ impl Failure {
     /// The error of the response frame.
     pub(super) fn response(&self, asker: Asker) -> Value {
         match self {
+            Self::Bad(BadMessage::NotFinite) => raised(&BadMessage::NotFinite.to_string(), "ValueError"),
+            Self::Raised { message, exception_type } => raised(message, exception_type),
             Self::Bad(bad) => unreadable(&bad.to_string()),
             Self::Execution(ExecutionError::Refused(refusal)) => refused(refusal),
             Self::Execution(ExecutionError::Store(error)) => api_error(json!({
@@ -72,6 +82,10 @@ fn refused(refusal: &Refusal) -> Value {
 /// The error for a message that cannot be understood. Stock Airflow only logs it and lets the process wait for ever.
 pub(super) fn unreadable(why: &str) -> Value {
     api_error(json!({"status_code": 400, "message": format!("Unable to decode message: {why}")}))
+}
+
+fn raised(message: &str, exception_type: &str) -> Value {
+    api_error(json!({"status_code": null, "message": message, "exception_type": exception_type}))
 }
 
 fn api_error(detail: Json) -> Value {

@@ -13,6 +13,7 @@ use super::super::value::Message;
 use super::*;
 use crate::store::execution::{EnterRunning, MultiTeam, run};
 use crate::store::testing::{self, NewRun, NewTi, at, block_on, first, on_each_database, one_task};
+use crate::store::{Conn, Dialect};
 
 /// The SDK's side: `send` writes the request that the expression builds, in the SDK's frame; then the SDK reads our
 /// response and prints what it made of it.
@@ -357,6 +358,30 @@ fn an_unknown_message_gets_the_error_of_the_python_supervisor() {
         let error = super::super::value::to_json(&answer.error.unwrap()).unwrap();
         assert_eq!(error["error"], "GENERIC_ERROR");
         assert!(task(db, ti).answer(&Value::Nil).await.error.is_some());
+    });
+}
+
+#[test]
+fn a_number_that_cannot_be_sent_raises_what_it_raises_in_airflow() {
+    on_each_database(async |db| {
+        let ti = one_task(db, TaskState::Running).await;
+        let at = |kind| {
+            Message::new(kind).with("dag_id", "d").with("run_id", "r").with("task_id", "t").with("key", "k")
+        };
+        let detail = async |body: Message| {
+            let answer = task(db, ti).answer(&body.done()).await;
+            answer.error.map(|error| super::super::value::to_json(&error).unwrap()["detail"].clone())
+        };
+        let error = detail(at("SetXCom").with("value", f64::NAN)).await.unwrap();
+        let message = "Out of range float values are not JSON compliant";
+        assert_eq!(error, json!({"status_code": null, "message": message, "exception_type": "ValueError"}));
+        assert_eq!(detail(at("SetXCom").with("value", 1e300)).await, None);
+        let error = detail(at("GetXCom")).await;
+        // SQLite keeps the exponent, PostgreSQL makes a whole number of it.
+        match db.dialect() {
+            Dialect::Postgres => assert_eq!(error.unwrap()["exception_type"], "OverflowError"),
+            Dialect::Sqlite => assert_eq!(error, None),
+        }
     });
 }
 

@@ -8,13 +8,15 @@ use super::failure::{Failure, error};
 use super::{Answerer, Response, SecretsBackend};
 use crate::store::execution::ExecutionError;
 use crate::store::execution::xcom::{self, NewXCom, Role, Runs, Slice, XComKey};
+use crate::store::{Conn, Dialect};
 
 impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_xcom(&mut self, fields: &Fields<'_>) -> Response {
         let at = key(fields)?;
         // A missing value is no error: the task gets its default.
         let value = xcom::get(&self.db, &at, map_index(fields)?, runs(fields)?).await?;
-        Ok(Some(Message::new("XComResult").with("key", &at.key).with("value", value.unwrap_or(Json::Null))))
+        let value = self.sendable(value.unwrap_or(Json::Null))?;
+        Ok(Some(Message::new("XComResult").with("key", &at.key).with("value", value)))
     }
 
     pub(super) async fn get_xcom_count(&mut self, fields: &Fields<'_>) -> Response {
@@ -25,7 +27,9 @@ impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_xcom_item(&mut self, fields: &Fields<'_>) -> Response {
         let (at, offset) = (key(fields)?, fields.int("offset")?);
         match xcom::item(&self.db, &at, offset).await {
-            Ok(value) => Ok(Some(Message::new("XComSequenceIndexResult").with("root", value))),
+            Ok(value) => {
+                Ok(Some(Message::new("XComSequenceIndexResult").with("root", self.sendable(value)?)))
+            }
             Err(ExecutionError::Refused(refusal)) if refusal.status == 404 => {
                 let detail = json!({
                     "dag_id": at.dag_id, "run_id": at.run_id, "task_id": at.task_id, "key": at.key, "offset": offset,
@@ -43,7 +47,20 @@ impl<B: SecretsBackend> Answerer<B> {
             step: fields.int_opt("step")?,
         };
         let values = xcom::slice(&self.db, &key(fields)?, slice, runs(fields)?).await?;
+        let values = self.sendable(Json::Array(values))?;
         Ok(Some(Message::new("XComSequenceSliceResult").with("root", values)))
+    }
+
+    /// PostgreSQL keeps a large float without its exponent, so that Airflow reads a whole number, which may be too large for
+    /// MessagePack.
+    fn sendable(&self, value: Json) -> Result<Json, Failure> {
+        if self.db.dialect() == Dialect::Postgres && holds_too_large(&value) {
+            return Err(Failure::Raised {
+                message: "can't serialize ints < -2**63 or > 2**64 - 1",
+                exception_type: "OverflowError",
+            });
+        }
+        Ok(value)
     }
 
     pub(super) async fn set_xcom(&mut self, fields: &Fields<'_>) -> Response {
@@ -66,6 +83,21 @@ impl<B: SecretsBackend> Answerer<B> {
         Ok(None)
     }
 }
+
+fn holds_too_large(value: &Json) -> bool {
+    match value {
+        // Whole numbers up to the limit were read as such.
+        Json::Number(number) if number.is_f64() => {
+            number.as_f64().is_some_and(|float| float < -TWO_TO_63 || float >= 2.0 * TWO_TO_63)
+        }
+        Json::Array(items) => items.iter().any(holds_too_large),
+        Json::Object(members) => members.values().any(holds_too_large),
+        _ => false,
+    }
+}
+
+/// 2 to the 63rd.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 fn key(fields: &Fields<'_>) -> Result<XComKey, Failure> {
     Ok(XComKey {
