@@ -26,6 +26,8 @@ pub(super) struct Agenda {
     pub(super) create_runs: bool,
     /// Ready task instances may go.
     pub(super) enqueue: bool,
+    /// Triggers may have been added from outside.
+    pub(super) triggers: bool,
     /// Commands on tasks wait.
     pub(super) commands: bool,
     /// Callbacks wait for an executor.
@@ -81,6 +83,7 @@ impl Agenda {
             || self.create_runs
             || self.enqueue
             || self.commands
+            || self.triggers
             || self.callbacks
             || self.deadlines
     }

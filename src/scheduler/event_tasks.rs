@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use slipstream_core::event::TriggerSpec;
 use slipstream_core::event::command::{self, Fate, Nature, Settled};
-use slipstream_core::event::order::Command;
+use slipstream_core::event::order::{Command, Order};
 use slipstream_core::ids::{DagId, TaskId};
 use slipstream_core::run::{Decision, EventFacts, EventPlan, Heard, TiFacts, TiRef};
 use slipstream_core::state::{TaskState, is_finished};
@@ -20,10 +21,22 @@ use crate::store::{Conn, StoreError, Tx};
 /// What the scheduler knows of events between two looks.
 #[derive(Debug, Default)]
 pub(super) struct EventMemory {
-    /// Triggers that were added from outside, by Dag: the task and the trigger's text.
-    pub(super) external: HashMap<DagId, Vec<(TaskId, serde_json::Value)>>,
+    /// Triggers that were added from outside, by Dag.
+    pub(super) external: HashMap<DagId, Vec<(TaskId, TriggerSpec)>>,
     /// By run, the position of the log that must be heard before the run may end.
     hearing: Mutex<HashMap<i64, i64>>,
+}
+
+impl EventMemory {
+    /// Up to which position the log must be heard before a run may end: its head when nothing was under way any more.
+    fn must_hear(&self, run: i64, head: i64) -> i64 {
+        *self.hearing.lock().unwrap_or_else(PoisonError::into_inner).entry(run).or_insert(head)
+    }
+
+    /// The run goes on, or has ended.
+    pub(super) fn forget(&self, run: i64) {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+    }
 }
 
 /// What events have to do with one look at a run.
@@ -174,27 +187,14 @@ impl Pass<'_> {
         plan: &EventPlan,
         memory: &EventMemory,
     ) -> Result<Heard, StoreError> {
-        let mut hearing = memory.hearing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let under_way = |ti: &TiFacts| !is_finished(ti.state) && ti.state.is_some();
         let (dag_id, run_id) = (&run.facts.dag_id, &run.facts.run_id);
-        let set = |to: Option<i64>| {
-            let mut hearing = memory.hearing.lock().unwrap_or_else(PoisonError::into_inner);
-            match to {
-                Some(head) => hearing.insert(run.id, head),
-                None => hearing.remove(&run.id),
-            };
-        };
         if run.tis.iter().any(under_way) || !heard::is_observed(tx, dag_id, run_id, &plan.watched).await? {
-            set(None);
+            memory.forget(run.id);
             return Ok(Heard::NotYet);
         }
         let (head, engine) = heard::progress(tx).await?;
-        let needed = *hearing.entry(run.id).or_insert(head);
-        if engine >= needed {
-            return Ok(Heard::Everything);
-        }
-        set(Some(needed));
-        Ok(Heard::NotYet)
+        Ok(if engine >= memory.must_hear(run.id, head) { Heard::Everything } else { Heard::NotYet })
     }
 
     /// Records the executions that this look began, with the commands that caused them.
@@ -244,8 +244,7 @@ fn was_stopped(settled: &Settled, stored: &[Stored]) -> bool {
     settled.moves.iter().any(|step| {
         step.fate == Fate::Done
             && stored.iter().any(|stored| {
-                stored.command.id == step.command
-                    && matches!(stored.command.order, slipstream_core::event::order::Order::Stop { .. })
+                stored.command.id == step.command && matches!(stored.command.order, Order::Stop { .. })
             })
     })
 }

@@ -1,7 +1,7 @@
 //! Commands on tasks in whole rounds of the loop, on real databases. The event engine's part is written by hand.
 
 use serde_json::{Value, json};
-use slipstream_core::state::TaskState;
+use slipstream_core::state::{RunState, TaskState};
 use uuid::Uuid;
 
 use super::EventWake;
@@ -9,7 +9,7 @@ use super::executor_events::Ended;
 use super::tests::{Events, dag, key, run, run_state, scheduler_with, state, waiting};
 use super::tick::Scheduler;
 use crate::executor::Report;
-use crate::store::testing::{self, NewTi, count, first, insert, on_each_database};
+use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
 use crate::store::{Conn, Db, Param, own_tables};
 
 /// Fields of a task with a trigger that does this.
@@ -359,5 +359,92 @@ fn without_event_tasks_no_table_of_events_is_read() {
         let (mut scheduler, _home) = scheduler(db).await;
         look(&mut scheduler).await;
         assert_eq!(run_state(db).await, "success");
+    });
+}
+
+#[test]
+fn a_trigger_that_was_added_from_outside_holds_its_task_back() {
+    on_each_database(async |db| {
+        tables(db).await;
+        let version = dag(db, &[("a", &[], json!({})), ("b", &[], json!({}))]).await;
+        run(db, version, &["a", "b"].map(waiting)).await;
+        let spec = json!({"version": 1, "on": {"event": {"key": "x"}}, "do": gate()});
+        let values = vec![
+            ("name", "outside".into()),
+            ("dag_id", "d".into()),
+            ("task_id", "b".into()),
+            ("origin", "external".into()),
+            ("spec", spec.into()),
+            ("spec_hash", "".into()),
+            ("status", "active".into()),
+            ("from_position", 0.into()),
+            ("created_at", testing::at(0).into()),
+            ("updated_at", testing::at(0).into()),
+        ];
+        insert(db, "slipstream_trigger", values).await;
+        let (mut scheduler, _home) = scheduler(db).await;
+
+        look(&mut scheduler).await;
+        assert_eq!((state(db, "a").await, state(db, "b").await), (Some(TaskState::Queued), None));
+        command(db, "b", &gate(), 7).await;
+        look(&mut scheduler).await;
+        assert_eq!(state(db, "b").await, Some(TaskState::Queued));
+    });
+}
+
+#[test]
+fn a_long_running_run_does_not_keep_others_of_its_dag_from_starting() {
+    for (streaming, second) in [(json!({}), "running"), (json!({"counts": true}), "queued")] {
+        on_each_database(async |db| {
+            tables(db).await;
+            let fields = declared(json!({"streaming": streaming}));
+            let version = dag(db, &[("s", &[], fields)]).await;
+            db.exec(db.sql("UPDATE dag SET max_active_runs = 1")).await.unwrap();
+            run(db, version, &[NewTi::new("d", "r", "s").state(TaskState::Running)]).await;
+            let queued = NewRun { logical_date: testing::at(60), ..NewRun::new("d", "q") };
+            NewRun { state: RunState::Queued, ..queued }.insert(db).await;
+            let (mut scheduler, _home) = scheduler(db).await;
+
+            look(&mut scheduler).await;
+            scheduler.agenda.start_runs = true;
+            look(&mut scheduler).await;
+
+            let row = first(db, "SELECT state FROM dag_run WHERE run_id = 'q'").await;
+            assert_eq!(row.text("state").unwrap(), second);
+        });
+    }
+}
+
+#[test]
+fn a_periodic_task_runs_at_each_tick_until_it_is_stopped() {
+    on_each_database(async |db| {
+        tables(db).await;
+        let (tick, stop) = (gate(), json!({"stop": {"mark": "success"}}));
+        let mut fields = on_event(&tick);
+        fields["executor_config"]["__var"]["slipstream"]["__var"]["periodic"] = json!({});
+        let version = dag(db, &[("p", &[], fields)]).await;
+        run(db, version, &[waiting("p")]).await;
+        let (mut scheduler, _home) = scheduler(db).await;
+
+        for position in [1, 2] {
+            command(db, "p", &tick, position).await;
+            look(&mut scheduler).await;
+            assert_eq!(
+                (state(db, "p").await, try_number(db, "p").await),
+                (Some(TaskState::Queued), position)
+            );
+            let overlapping = command(db, "p", &tick, position + 10).await;
+            look(&mut scheduler).await;
+            assert_eq!(status(db, overlapping).await, "dropped");
+            set(db, "p", TaskState::Success).await;
+            look(&mut scheduler).await;
+            assert_eq!(run_state(db).await, "running");
+        }
+        command(db, "p", &stop, 3).await;
+        look(&mut scheduler).await;
+        assert_eq!(
+            (state(db, "p").await, run_state(db).await.as_str()),
+            (Some(TaskState::Success), "success")
+        );
     });
 }

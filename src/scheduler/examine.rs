@@ -9,7 +9,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::dag::WeightRule;
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::run::{self, Decision, Examination, Facts, FailureReason, Outcome, RunFacts, TiRef};
+use slipstream_core::run::{
+    self, Counting, Decision, Examination, Facts, FailureReason, Outcome, RunFacts, TiRef,
+};
 use slipstream_core::state::{RunState, RunType, UnknownState};
 use uuid::Uuid;
 
@@ -189,6 +191,7 @@ impl Scheduler {
                 self.agenda.start_runs = true;
                 self.poll_soon();
                 self.preparing.forget(look.run);
+                self.event_memory.forget(look.run);
                 self.announce(look.dag_id, look.run_id, state, message);
             }
         }
@@ -400,7 +403,10 @@ impl Pass<'_> {
         if !apply::mark_finished(tx, run.id, state, self.now).await? {
             return Ok(Next::Waits);
         }
-        if matches!(run.facts.run_type, RunType::Scheduled | RunType::Manual | RunType::AssetTriggered) {
+        let counted = dag.counting == Counting::Counted;
+        if counted
+            && matches!(run.facts.run_type, RunType::Scheduled | RunType::Manual | RunType::AssetTriggered)
+        {
             active::recompute_exceeds(tx, &run.facts.dag_id).await?;
         }
         if state == RunState::Success && !dag.dag.deadline.is_empty() {

@@ -46,12 +46,13 @@ pub async fn run_once(
     now: DateTime<Utc>,
 ) -> Result<StartedRuns, StoreError> {
     retry("start queued dag runs", async || {
+        let unlimited = bag.long_running();
         // Queued runs of paused or full Dags are looked at again and again: that needs no transaction.
-        if queued::queued_runs(db, 1).await?.is_empty() {
+        if queued::queued_runs(db, &unlimited, 1).await?.is_empty() {
             return Ok(StartedRuns::default());
         }
         let tx = db.begin().await?;
-        let runs = queued::queued_runs(&tx, page).await?;
+        let runs = queued::queued_runs(&tx, &unlimited, page).await?;
         let backfills = queued::lock_backfills(&tx, &runs).await?;
         let mut running = queued::running_runs(&tx, &runs).await?;
         let ids: BTreeSet<DagId> = runs.iter().map(|run| run.dag_id.clone()).collect();
@@ -67,7 +68,7 @@ pub async fn run_once(
             }
             let key = (run.dag_id.clone(), run.backfill.map(|backfill| backfill.id));
             let active = running.entry(key).or_default();
-            if limit(run).is_some_and(|limit| *active >= limit) {
+            if limit(run, &unlimited).is_some_and(|limit| *active >= limit) {
                 continue;
             }
             *active += 1;
@@ -82,9 +83,10 @@ pub async fn run_once(
 }
 
 /// How many runs may run beside this one; `None` for any number. A Dag's limit of 0 is none here, as in Airflow.
-fn limit(run: &QueuedRun) -> Option<i64> {
+fn limit(run: &QueuedRun, unlimited: &BTreeSet<DagId>) -> Option<i64> {
     match run.backfill {
         Some(backfill) => Some(backfill.max_active_runs),
+        None if unlimited.contains(&run.dag_id) => None,
         None => run.max_active_runs.filter(|limit| *limit != 0),
     }
 }

@@ -147,6 +147,9 @@ impl Scheduler {
         let wake = Arc::new(Notify::new());
         let listeners = Listeners::new(python.service.clone(), python.wishes);
         listeners.lifecycle(Lifecycle::Starting, job);
+        if let Some(events) = &events {
+            events.triggers();
+        }
         let batch = config.get(&keys::scheduler::MAX_DAGRUNS_TO_CREATE_PER_LOOP).max(BATCH);
         let past = DateTime::<Utc>::MIN_UTC;
         let mut timers = Timers::new(options.duties.armed(), now);
@@ -275,6 +278,7 @@ impl Scheduler {
         let Some(events) = &self.events else { return };
         self.agenda.start_runs |= events.take_runs();
         self.agenda.commands |= events.take_commands();
+        self.agenda.triggers |= events.take_triggers();
     }
 
     fn note(&mut self, event: ExecutorEvent) {
@@ -319,6 +323,9 @@ impl Scheduler {
         self.agenda.ripen(now);
         if self.agenda.create_runs {
             passing("create runs", self.create_runs(Utc::now()).await)?;
+        }
+        if self.agenda.triggers {
+            passing("learn triggers", self.learn_triggers().await)?;
         }
         if self.agenda.commands {
             passing("find commands", self.find_commands(Utc::now()).await)?;
@@ -374,6 +381,7 @@ impl Scheduler {
             self.seen = Seen::default();
             self.clocks.reexamine = now;
             self.agenda.commands |= self.events.is_some();
+            self.agenda.triggers |= self.events.is_some();
         }
         Ok(())
     }

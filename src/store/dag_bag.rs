@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use slipstream_core::dag::Dag;
 use slipstream_core::ids::DagId;
+use slipstream_core::run::{Counting, EventPlan};
 use slipstream_core::schedule::Timetable;
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ pub struct CachedDag {
     pub dag: Dag,
     /// When it runs.
     pub timetable: Timetable,
+    /// Whether its runs count against `max_active_runs`.
+    pub counting: Counting,
 }
 
 /// Which version of a Dag is meant, and what its content hashes to.
@@ -106,6 +109,15 @@ impl DagBag {
         Ok(found.into_iter().map(|dag| (dag.version_id, dag)).collect())
     }
 
+    /// Dags whose runs do not count against `max_active_runs`, as far as they have been read: a Dag has been once a run of
+    /// it was examined.
+    pub fn long_running(&self) -> BTreeSet<DagId> {
+        let cache = self.lock();
+        let read = cache.entries.values().filter_map(|entry| entry.dag.as_ref().ok());
+        let long = read.filter(|dag| dag.counting == Counting::LongRunning);
+        long.map(|dag| dag.dag.dag_id.clone()).collect()
+    }
+
     async fn fetch<C: Conn>(
         &self,
         conn: &C,
@@ -178,7 +190,9 @@ fn read_version(row: &Row) -> Result<CachedDag, StoreError> {
     let dag = Dag::from_serialized(&data).map_err(|error| StoreError::Invalid(error.to_string()))?;
     let timetable =
         Timetable::from_serialized(&dag.timetable).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let counting = EventPlan::of(&dag, &[]).map(|plan| plan.counting).unwrap_or_default();
     Ok(CachedDag {
+        counting,
         version_id: row.uuid("id")?,
         version_number: row.int("version_number")?,
         serialized_id: row.uuid("serialized_id")?,

@@ -1,5 +1,7 @@
 //! The server of tasks that answers from the database (in stock Airflow the Execution API, over HTTP).
 
+use std::time::Duration;
+
 use chrono::Utc;
 use rmpv::Value;
 use serde_json::json;
@@ -11,7 +13,7 @@ use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, Task
 use crate::executor::ExecuteTask;
 use crate::store::execution::heartbeat::HeartbeatReply;
 use crate::store::execution::{self, EnterRunning, ExecutionError, Finish, FinishState, RunError};
-use crate::store::{Db, StoreError, withdrawn};
+use crate::store::{Db, StoreError, commands, withdrawn};
 use crate::supervisor::answer::{self, Asker, Startup, startup_details};
 use crate::supervisor::value::Fields;
 use crate::supervisor::{Answerer, Terminal as Told};
@@ -95,7 +97,10 @@ impl TaskServer for DatabaseServer {
             execution::heartbeat(&self.all.db, self.task.ti.id, &self.all.hostname, i64::from(pid)).await;
         match beat.map_err(failed)? {
             HeartbeatReply::Ok => Ok(()),
-            refused => Err(ServerError::Refused(refusal_of_heartbeat(&refused))),
+            refused => {
+                let grace = self.grace(&refused).await;
+                Err(ServerError::Refused(Refused { grace, ..refusal_of_heartbeat(&refused) }))
+            }
         }
     }
 
@@ -124,6 +129,28 @@ impl TaskServer for DatabaseServer {
             Ok(_) => Ok(()),
             Err(error) => Err(not_written(error)),
         }
+    }
+}
+
+impl DatabaseServer {
+    /// How long the process may take to end: what the trigger says that stops or restarts the task. Asked only when the
+    /// task looks like one that is being stopped.
+    async fn grace(&self, refused: &HeartbeatReply) -> Option<Duration> {
+        let stopped = matches!(
+            refused,
+            HeartbeatReply::NotRunning { state: Some(TaskState::Restarting) }
+                | HeartbeatReply::NotFound { archived: true }
+        );
+        if !stopped {
+            return None;
+        }
+        let ti = &self.task.ti;
+        let grace =
+            commands::grace::of(&self.all.db, &ti.dag_id, &ti.run_id, &ti.task_id, ti.map_index).await;
+        grace.unwrap_or_else(|error| {
+            tracing::warn!(ti_id = %ti.id, %error, "the grace time of a stop is not known");
+            None
+        })
     }
 }
 
@@ -158,7 +185,7 @@ fn not_written(error: ExecutionError) -> ServerError {
     match error {
         ExecutionError::Refused(refusal) => {
             let message = refusal.message();
-            Refused { status: refusal.status, message, detail: refusal.detail }.into()
+            Refused { status: refusal.status, message, detail: refusal.detail, grace: None }.into()
         }
         ExecutionError::Store(error) => failed(error),
     }
@@ -167,11 +194,13 @@ fn not_written(error: ExecutionError) -> ServerError {
 fn refusal_to_run(error: RunError) -> ServerError {
     let message = error.to_string();
     match error {
-        RunError::NotFound => Refused { status: 404, message, detail: json!({"reason": "not_found"}) }.into(),
+        RunError::NotFound => {
+            Refused { status: 404, message, detail: json!({"reason": "not_found"}), grace: None }.into()
+        }
         RunError::InvalidState { previous } => {
             let previous = previous.map(TaskState::as_str);
             let detail = json!({"reason": "invalid_state", "message": message, "previous_state": previous});
-            Refused { status: 409, message, detail }.into()
+            Refused { status: 409, message, detail, grace: None }.into()
         }
         RunError::Store(error) => failed(error),
     }
@@ -197,7 +226,7 @@ fn refusal_of_heartbeat(reply: &HeartbeatReply) -> Refused {
         HeartbeatReply::Ok => (200, json!(null)),
     };
     let message = detail["message"].as_str().unwrap_or_default().to_owned();
-    Refused { status, message, detail }
+    Refused { status, message, detail, grace: None }
 }
 
 /// The run that a message has just made: its Dag's scheduler need not wait to find it.

@@ -114,7 +114,7 @@ fn unreachable() -> ServerError {
 
 fn refused(status: u16) -> ServerError {
     let detail = serde_json::json!({"reason": "not_running"});
-    ServerError::Refused(Refused { status, message: "not running".to_owned(), detail })
+    ServerError::Refused(Refused { status, message: "not running".to_owned(), detail, grace: None })
 }
 
 impl Answers for FakeServer {

@@ -1,5 +1,7 @@
 //! What a supervisor asks the database about its one task: the Execution API's part in a task's life.
 
+use std::time::Duration;
+
 use rmpv::Value;
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::TaskState;
@@ -26,6 +28,8 @@ pub(super) struct Refused {
     pub(super) message: String,
     /// The API's `detail`.
     pub(super) detail: serde_json::Value,
+    /// How long the task's process may take to end, if whoever stopped it said so.
+    pub(super) grace: Option<Duration>,
 }
 
 /// Why a question to the server has no answer.

@@ -287,8 +287,13 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
     }
 
     fn kill(&mut self) {
+        self.kill_within(self.settings.escalation);
+    }
+
+    /// Tells the process to end, and ends it after `grace`.
+    fn kill_within(&mut self, grace: Duration) {
         if self.ladder.is_none() {
-            self.ladder = Some(Ladder::start(self.pid, self.settings.escalation));
+            self.ladder = Some(Ladder::start(self.pid, grace));
         }
     }
 
@@ -312,7 +317,7 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
         let text = "Server indicated the task shouldn't be running anymore. Terminating process";
         self.log.borrow_mut().note(Level::Error, text, &[("detail", json!({"detail": refused.detail}))]);
         self.withdrawn = true;
-        self.kill();
+        self.kill_within(refused.grace.unwrap_or(self.settings.escalation));
     }
 
     fn miss_heartbeat(&mut self, why: &str) {

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::event_tasks::{Hold, Timeout};
 use crate::dag::{Dag, Task, TaskIndex};
-use crate::event::order::Order;
-use crate::event::{AIRFLOW_NAMESPACE, TriggerSpec};
+use crate::event::{AIRFLOW_NAMESPACE, Action, TriggerSpec};
 use crate::ids::TaskId;
 
 /// The event tasks of a Dag.
@@ -23,14 +22,26 @@ pub struct EventPlan {
     pub periodic: BTreeSet<TaskIndex>,
     /// Whether the Dag's runs may be timed out.
     pub timeout: Timeout,
+    /// Whether its runs count against `max_active_runs`.
+    pub counting: Counting,
     /// Tasks whose changes of state some trigger of the Dag's tasks may wait for.
     pub watched: BTreeSet<TaskId>,
+}
+
+/// Whether a Dag's runs count against its `max_active_runs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// They do.
+    #[default]
+    Counted,
+    /// They do not: they are long-running by declaration.
+    LongRunning,
 }
 
 impl EventPlan {
     /// The plan of a Dag, with triggers that were added to its tasks from outside; `None` for a Dag without event tasks.
     /// A trigger that cannot be understood holds nothing back: it will never fire.
-    pub fn of(dag: &Dag, external: &[(TaskId, Value)]) -> Option<Self> {
+    pub fn of(dag: &Dag, external: &[(TaskId, TriggerSpec)]) -> Option<Self> {
         let mut plan = Self::default();
         for (index, task) in dag.iter() {
             if let Some(declared) = declared(task) {
@@ -48,25 +59,29 @@ impl EventPlan {
     fn add(&mut self, dag: &Dag, index: TaskIndex, declared: &Value) {
         self.tasks.insert(index);
         for spec in declared.get("triggers").and_then(Value::as_array).into_iter().flatten() {
-            self.add_trigger(dag, index, spec);
+            if let Ok(spec) = TriggerSpec::from_json(spec) {
+                self.add_trigger(dag, index, &spec);
+            }
         }
-        if declared.get("streaming").is_some_and(|streaming| !streaming.is_null()) {
+        if let Some(streaming) = declared.get("streaming").filter(|streaming| streaming.is_object()) {
             self.streaming.insert(index);
-            self.timeout = Timeout::Never;
+            if streaming.get("times_out") != Some(&Value::Bool(true)) {
+                self.timeout = Timeout::Never;
+            }
+            if streaming.get("counts") != Some(&Value::Bool(true)) {
+                self.counting = Counting::LongRunning;
+            }
         }
-        if declared.get("periodic").is_some_and(|periodic| !periodic.is_null()) {
+        if declared.get("periodic").is_some_and(Value::is_object) {
             self.periodic.insert(index);
         }
     }
 
-    fn add_trigger(&mut self, dag: &Dag, index: TaskIndex, spec: &Value) {
-        let Ok(trigger) = TriggerSpec::from_json(spec) else { return };
+    fn add_trigger(&mut self, dag: &Dag, index: TaskIndex, trigger: &TriggerSpec) {
         self.tasks.insert(index);
-        let options = spec.get("do").and_then(Value::as_object).and_then(|action| action.iter().next());
-        let order = options.and_then(|(action, options)| Order::from_json(action, options));
-        let hold = match order {
-            Some(Order::Start { mode, .. } | Order::Restart { mode, .. }) => Hold::of(mode),
-            Some(Order::Stop { .. }) | None => None,
+        let hold = match trigger.action {
+            Action::Start { mode, .. } | Action::Restart { mode, .. } => Hold::of(mode),
+            Action::Stop { .. } | Action::NewRun(_) | Action::StopRuns { .. } => None,
         };
         match (hold, self.held.get(&index)) {
             // Dependencies count as soon as one of the task's triggers wants them.
@@ -75,11 +90,12 @@ impl EventPlan {
             }
             (_, Some(Hold::Gate)) | (None, _) => {}
         }
-        self.watch(dag, &trigger);
+        self.watch(dag, trigger);
     }
 
     fn watch(&mut self, dag: &Dag, trigger: &TriggerSpec) {
-        for interest in trigger.interests().iter().filter(|one| one.namespace.accepts(AIRFLOW_NAMESPACE)) {
+        let bound = trigger.bound_to(&dag.dag_id, None, 0);
+        for interest in bound.interests().iter().filter(|one| one.namespace.accepts(AIRFLOW_NAMESPACE)) {
             for (_, task) in dag.iter() {
                 if interest.key.accepts(&format!("{}.{}", dag.dag_id, task.task_id)) {
                     self.watched.insert(task.task_id.clone());

@@ -22,7 +22,7 @@ pub use create::{Integrity, NewTi, initial_task_instances, integrity, new_task_i
 pub use decision::{
     Dates, Decision, Examination, Expansion, FailureReason, Outcome, Reason, TiRef, TryNumber,
 };
-pub use event_plan::EventPlan;
+pub use event_plan::{Counting, EventPlan};
 pub use event_tasks::{EventFacts, Heard, Hold, Timeout};
 pub use examine::examine;
 pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};

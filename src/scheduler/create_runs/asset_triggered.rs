@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use slipstream_core::asset::AssetKey;
 use slipstream_core::ids::DagId;
+use slipstream_core::run::Counting;
 use slipstream_core::state::{RunState, RunType};
 
 use super::Step;
@@ -108,7 +109,10 @@ impl Step<'_> {
             }
         }
         if !made.is_empty() {
-            recompute_exceeds_of(self.tx, made.iter().map(|created| &created.run.dag_id)).await?;
+            let counted =
+                |dag_id: &&DagId| dags.get(*dag_id).is_none_or(|dag| dag.counting == Counting::Counted);
+            let made = made.iter().map(|created| &created.run.dag_id).filter(counted);
+            recompute_exceeds_of(self.tx, made).await?;
         }
         Ok(made)
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use slipstream_core::ids::DagId;
+use slipstream_core::run::Counting;
 use slipstream_core::schedule::NextRunFacts;
 use slipstream_core::state::{RunState, RunType};
 
@@ -71,7 +72,8 @@ impl Step<'_> {
             let facts = self.next_of(dag, &dags[&dag.dag_id], &created.run);
             let count = active.entry(dag.dag_id.clone()).or_default();
             *count += 1;
-            if *count >= dag.max_active_runs {
+            let counted = dags[&dag.dag_id].counting == Counting::Counted;
+            if counted && *count >= dag.max_active_runs {
                 full.push(dag.dag_id.clone());
             } else if facts.create_after.is_some_and(|at| at <= self.now) {
                 made.more = More::Yes;

@@ -4,6 +4,8 @@
 //! in one transaction with its effect. A command that can have no effect any more is dropped with a reason.
 
 pub mod change;
+pub mod external;
+pub mod grace;
 pub mod heard;
 pub mod load;
 mod pending;

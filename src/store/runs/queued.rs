@@ -1,6 +1,6 @@
 //! Queued runs that may start now (`DagRun.get_queued_dag_runs_to_set_running`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -52,12 +52,18 @@ pub struct BackfillLimit {
 pub type RunningRuns = HashMap<(DagId, Option<i64>), i64>;
 
 /// Finds and locks queued runs, in the order in which they should start: runs of backfills last and in their own order,
-/// then those looked at longest ago, those of Dags with few running runs, and the oldest.
+/// then those looked at longest ago, those of Dags with few running runs, and the oldest. Runs of the Dags in `unlimited`
+/// start however many there are.
 ///
 /// # Errors
 /// As any statement.
-pub async fn queued_runs<C: Conn>(tx: &C, limit: i64) -> Result<Vec<QueuedRun>, StoreError> {
+pub async fn queued_runs<C: Conn>(
+    tx: &C,
+    unlimited: &BTreeSet<DagId>,
+    limit: i64,
+) -> Result<Vec<QueuedRun>, StoreError> {
     let dialect = tx.dialect();
+    let unlimited_too = if unlimited.is_empty() { "" } else { " OR dag_run.dag_id IN (?)" };
     let sql = tx
         .sql(&format!(
             "SELECT dag_run.id, dag_run.dag_id, dag_run.run_id, dag_run.run_type, dag_run.run_after, \
@@ -71,14 +77,15 @@ pub async fn queued_runs<C: Conn>(tx: &C, limit: i64) -> Result<Vec<QueuedRun>, 
              GROUP BY dag_id, backfill_id) AS busy ON busy.dag_id = dag_run.dag_id \
              AND coalesce(busy.backfill_id, -1) = coalesce(dag_run.backfill_id, -1) \
              WHERE dag_run.state = 'queued' \
-             AND coalesce(busy.num_running, 0) < coalesce(backfill.max_active_runs, dag.max_active_runs) \
+             AND (coalesce(busy.num_running, 0) < coalesce(backfill.max_active_runs, dag.max_active_runs){unlimited_too}) \
              AND NOT coalesce(backfill.is_paused, false) AND dag_run.run_after <= {} \
              ORDER BY bdr.sort_ordinal NULLS FIRST, dag_run.last_scheduling_decision NULLS FIRST, \
              busy.num_running NULLS FIRST, dag_run.run_after LIMIT ?",
             db_now(dialect)
         ))
-        .push(dialect.pg(" FOR NO KEY UPDATE OF dag_run SKIP LOCKED"))
-        .bind(limit);
+        .push(dialect.pg(" FOR NO KEY UPDATE OF dag_run SKIP LOCKED"));
+    let sql = if unlimited.is_empty() { sql } else { sql.bind_list(unlimited) };
+    let sql = sql.bind(limit);
     tx.all(sql).await?.iter().map(queued_run).collect()
 }
 

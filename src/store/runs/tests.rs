@@ -201,13 +201,13 @@ async fn queued_runs_come_before_those_of_backfills_and_paused_backfills_wait() 
             .await;
         }
         let tx = test.db.begin().await.unwrap();
-        let runs = queued_runs(&tx, 20).await.unwrap();
+        let runs = queued_runs(&tx, &std::collections::BTreeSet::new(), 20).await.unwrap();
         let names: Vec<&str> = runs.iter().map(|run| run.run_id.as_str()).collect();
         assert_eq!(names, ["early", "late", "back"]);
         assert_eq!(lock_backfills(&tx, &runs).await.unwrap(), [1].into());
         assert!(running_runs(&tx, &runs).await.unwrap().is_empty());
         assert_eq!(start_runs(&tx, &[runs[0].id], Utc::now()).await.unwrap(), 1);
-        let left = queued_runs(&tx, 20).await.unwrap();
+        let left = queued_runs(&tx, &std::collections::BTreeSet::new(), 20).await.unwrap();
         assert_eq!(left.iter().map(|run| run.run_id.clone()).collect::<Vec<RunId>>(), ["back".into()]);
         tx.commit().await.unwrap();
         test.drop().await;
