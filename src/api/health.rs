@@ -1,4 +1,4 @@
-//! `GET /health`: 200 while the newest scheduler of this machine is alive, else 503.
+//! The scheduler's own server. `GET /health`: 200 while the newest scheduler of this machine is alive, else 503.
 //!
 //! Mirrors `airflow/utils/scheduler_health.py`.
 
@@ -33,15 +33,20 @@ struct Subject {
 }
 
 impl HealthServer {
-    /// Listens, if `[scheduler] enable_health_check` holds.
+    /// Listens, if `[scheduler] enable_health_check` holds; for this machine only if it does not and only events are
+    /// served.
     ///
     /// # Errors
     /// [`ApiError::Bind`].
     pub async fn bind(config: &Config, db: &Db, hostname: &str) -> Result<Option<Self>, ApiError> {
-        if !config.get(&keys::scheduler::ENABLE_HEALTH_CHECK) {
+        let host = if config.get(&keys::scheduler::ENABLE_HEALTH_CHECK) {
+            config.get(&keys::scheduler::SCHEDULER_HEALTH_CHECK_SERVER_HOST)
+        } else if config.get(&keys::slipstream::EVENTS_HTTP) {
+            // Nobody asked for a port that others can reach.
+            "127.0.0.1".to_owned()
+        } else {
             return Ok(None);
-        }
-        let host = config.get(&keys::scheduler::SCHEDULER_HEALTH_CHECK_SERVER_HOST);
+        };
         let port = config.get(&keys::scheduler::SCHEDULER_HEALTH_CHECK_SERVER_PORT);
         let threshold = config.get(&keys::scheduler::SCHEDULER_HEALTH_CHECK_THRESHOLD);
         let threshold = TimeDelta::from_std(threshold).unwrap_or(TimeDelta::MAX);
@@ -52,12 +57,12 @@ impl HealthServer {
         }))
     }
 
-    /// Answers until it is asked to stop.
+    /// Answers until it is asked to stop, also what `more` answers.
     ///
     /// # Errors
     /// [`ApiError::Stopped`].
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), ApiError> {
-        let router = Router::new().route("/health", get(health)).with_state(self.subject);
+    pub async fn run(self, more: Router, shutdown: Shutdown) -> Result<(), ApiError> {
+        let router = Router::new().route("/health", get(health)).with_state(self.subject).merge(more);
         serve::serve(&NAME, self.listener, router, shutdown).await
     }
 }

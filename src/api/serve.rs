@@ -1,5 +1,7 @@
 //! One small HTTP server.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use tokio::net::TcpListener;
 
@@ -48,6 +50,7 @@ pub(super) async fn serve(
     shutdown: Shutdown,
 ) -> Result<(), ApiError> {
     let until = shutdown.clone();
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
         done = async { axum::serve(listener, router).await } => done.map_err(|error| ApiError::Stopped(name.what, error)),
         // Open connections (a log that is followed) do not hold the process.

@@ -4,12 +4,14 @@ mod config;
 mod dag_processor;
 mod db;
 mod detach;
+mod events;
 mod exit;
 mod options;
 mod pid_file;
 mod scheduler;
 mod standalone;
 mod start;
+mod tokens;
 mod triggers;
 mod version;
 mod worker;
@@ -41,6 +43,8 @@ enum Command {
     Config(config::Options),
     Triggers(triggers::Options),
     Db(db::Options),
+    Events(events::Options),
+    Tokens(tokens::Options),
     /// Show the versions of Slipstream and of the Airflow that it works with.
     Version,
 }
@@ -63,6 +67,8 @@ pub fn main() -> ExitCode {
         Command::Config(options) => config::run(&options),
         Command::Triggers(options) => triggers::run(options),
         Command::Db(options) => db::run(&options),
+        Command::Events(options) => events::run(options),
+        Command::Tokens(options) => tokens::run(options),
         Command::Version => version::run(),
     };
     match done {

@@ -1,5 +1,6 @@
 //! `slipstream scheduler`.
 
+use axum::Router;
 use clap::Args;
 use tokio::task::JoinSet;
 
@@ -7,6 +8,8 @@ use crate::api::health::HealthServer;
 use crate::api::logs::LogServer;
 use crate::config::{Config, keys};
 use crate::events::engine::Engine;
+use crate::events::http;
+use crate::events::service::Service;
 use crate::events::wake::LogWake;
 use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::names as executors;
@@ -55,8 +58,15 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     Interpreter::locate(&config)?;
     own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
+    let log = LogWake::new();
+    let service = Service::start(&config, &db, &log, &shutdown)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
     if let Some(server) = served(HealthServer::bind(&config, &db, &hostname).await) {
-        servers.spawn(log_end(server.run(shutdown.clone())));
+        let more = match config.get(&keys::slipstream::EVENTS_HTTP) {
+            true => http::router(service.clone()),
+            false => Router::new(),
+        };
+        servers.spawn(log_end(server.run(more, shutdown.clone())));
     }
     if !options.skip_serve_logs
         && let Some(server) = served(LogServer::bind(&config).await)
@@ -69,18 +79,13 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
     let events = EventWake::default();
-    let log = LogWake::new();
     let engine = Engine::new(
         db.clone(),
         scheduler::run_options(&config).map_err(Failure::failed)?,
-        log.clone(),
+        log,
         events.clone(),
     );
     servers.spawn(engine.run(shutdown.clone()));
-    servers.spawn({
-        let (db, shutdown) = (db.clone(), shutdown.clone());
-        async move { log.follow(&db, &shutdown).await }
-    });
     let python = UsersPython::find(&config).await;
     let links = Links { executor, names, reports, python, events: Some(events) };
     let scheduler =

@@ -1,5 +1,11 @@
 //! The notification service: events in, events out, and what they set off.
 
+pub mod access;
+pub mod cloudevent;
 pub mod engine;
+pub mod http;
+pub mod ingest;
+pub mod limits;
+pub mod service;
 pub mod triggers;
 pub mod wake;

@@ -15,4 +15,20 @@ keys! { "slipstream":
     DEEP_POLL_INTERVAL: Duration = "deep_poll_interval", Duration::from_secs(1);
     /// How often every running dag run is examined, whether it changed or not.
     REEXAMINE_INTERVAL: Duration = "reexamine_interval", Duration::from_secs(30);
+    /// Whether the scheduler takes and gives events over HTTP, at `/events` on the port of its health server.
+    EVENTS_HTTP: bool = "events_http", true;
+    /// Who may send and read events without a token: `loopback` (callers on this machine), `everyone` or `nobody`.
+    EVENTS_WITHOUT_TOKEN: String = "events_without_token", "loopback";
+    /// Most bytes of data in one event.
+    EVENT_MAX_BYTES: i64 = "event_max_bytes", 262_144;
+    /// Most bytes of one request that sends events.
+    EVENT_MAX_BATCH_BYTES: i64 = "event_max_batch_bytes", 8_388_608;
+    /// For how long events are kept; 0: for ever.
+    EVENT_RETENTION: Duration = "event_retention", Duration::from_secs(7 * 24 * 3600);
+    /// Port of AIFlow's notification service (gRPC); 0: it is off.
+    GRPC_PORT: i64 = "grpc_port", 0;
+    /// Address on which the notification service listens.
+    GRPC_HOST: String = "grpc_host", "127.0.0.1";
+    /// Address under which clients on other machines reach it, for clients that know several servers; empty: host and port.
+    GRPC_ADVERTISED_URI: String = "grpc_advertised_uri", "";
 }

@@ -27,6 +27,17 @@ impl Glob {
             Self::Prefix(prefix) => text.starts_with(prefix.as_str()),
         }
     }
+
+    /// Whether it covers everything that another pattern covers.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (_, Self::Any) => false,
+            (_, Self::Exact(text)) => self.matches(text),
+            (Self::Prefix(wide), Self::Prefix(narrow)) => narrow.starts_with(wide.as_str()),
+            (Self::Exact(_), Self::Prefix(_)) => false,
+        }
+    }
 }
 
 impl From<&str> for Glob {
@@ -74,6 +85,11 @@ impl Match {
     /// Whether a text matches.
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|glob| glob.matches(text))
+    }
+
+    /// Whether everything that a pattern covers matches.
+    pub fn covers(&self, other: &Glob) -> bool {
+        self.0.is_empty() || self.0.iter().any(|glob| glob.covers(other))
     }
 
     /// Patterns separated by commas.

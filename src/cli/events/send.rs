@@ -1,0 +1,106 @@
+//! `slipstream events send`.
+
+use std::io::Read;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde_json::{Map, Value};
+use slipstream_core::event::{AIRFLOW_NAMESPACE, DEFAULT_NAMESPACE, Scope};
+
+use crate::config::Config;
+use crate::events::limits::Limits;
+use crate::runtime;
+use crate::store::events::{self, Existed, NewEvent};
+use crate::store::{Db, retry};
+
+use crate::cli::exit::Failure;
+
+/// Send one event; prints its position in the log.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// Its type, for example `model.published`.
+    #[arg(value_name = "TYPE")]
+    event_type: String,
+    /// What it tells: JSON, or any other text as it is; `-` reads it from the standard input.
+    #[arg(value_name = "DATA")]
+    data: Option<String>,
+    /// Its key [default: its type].
+    #[arg(short, long, value_name = "KEY")]
+    key: Option<String>,
+    /// Its namespace.
+    #[arg(short, long, default_value = DEFAULT_NAMESPACE, value_name = "NAMESPACE")]
+    namespace: String,
+    /// Its id: of several events with the same source and id only the first is stored [default: a new one].
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Where it comes from [default: /cli/USER].
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Who sends it.
+    #[arg(long, value_name = "NAME")]
+    sender: Option<String>,
+    /// When it happened [default: now].
+    #[arg(long, value_name = "TIME")]
+    time: Option<DateTime<Utc>>,
+    /// Only the triggers on tasks of this run see it: its Dag.
+    #[arg(long, value_name = "DAG_ID", requires = "run_id")]
+    dag_id: Option<String>,
+    /// Only the triggers on tasks of this run see it: the run.
+    #[arg(long, value_name = "RUN_ID", requires = "dag_id")]
+    run_id: Option<String>,
+}
+
+#[allow(clippy::print_stdout)]
+pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<(), Failure> {
+    let event = event(options)?;
+    event.check_with_size(Limits::of(config).event).map_err(|error| Failure::usage(error.to_string()))?;
+    let one = [event];
+    let done = retry("send an event", || async {
+        let tx = db.begin().await?;
+        let done = events::append(&tx, &one, Utc::now()).await?;
+        tx.commit().await?;
+        Ok(done)
+    })
+    .await?;
+    for one in done {
+        let note = if one.existed == Existed::Duplicate { " (it was there before)" } else { "" };
+        println!("{}{note}", one.position);
+    }
+    Ok(())
+}
+
+fn event(options: Options) -> Result<NewEvent, Failure> {
+    if options.namespace == AIRFLOW_NAMESPACE {
+        return Err(Failure::usage(format!(
+            "namespace `{AIRFLOW_NAMESPACE}` is reserved for what Airflow itself reports; choose another one"
+        )));
+    }
+    let source = options.source.unwrap_or_else(|| format!("/cli/{}", runtime::unix_user()));
+    let new = NewEvent::new(&source, &options.event_type, options.time.unwrap_or_else(Utc::now));
+    Ok(NewEvent {
+        namespace: options.namespace,
+        key: options.key.unwrap_or_else(|| new.key.clone()),
+        id: options.id.unwrap_or_else(|| new.id.clone()),
+        sender: options.sender,
+        scope: match (options.dag_id, options.run_id) {
+            (Some(dag_id), Some(run_id)) => Scope::Run { dag_id: dag_id.into(), run_id: run_id.into() },
+            _ => Scope::All,
+        },
+        data: data(options.data)?,
+        extensions: Map::new(),
+        ..new
+    })
+}
+
+fn data(given: Option<String>) -> Result<Value, Failure> {
+    let text = match given.as_deref() {
+        None => return Ok(Value::Null),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            text
+        }
+        Some(text) => text.to_owned(),
+    };
+    Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}

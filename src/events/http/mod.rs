@@ -1,0 +1,43 @@
+//! `/events`: the log over HTTP.
+//!
+//! | request | what it does |
+//! | --- | --- |
+//! | `POST /events` | sends one CloudEvent (structured or binary) or a batch |
+//! | `GET /events` | lists events; waits for one with `wait` |
+//! | `GET /events/POSITION` | one event |
+//! | `GET /events/latest` | the newest event that passes a filter |
+//! | `GET /events/count` | how many there are |
+//! | `GET /events/stream` | Server-Sent Events, resumed by `Last-Event-ID` |
+//! | `/events/subscriptions…` | durable named subscriptions |
+
+mod body;
+mod error;
+mod list;
+mod query;
+mod send;
+mod stream;
+mod subscriptions;
+mod who;
+
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+
+use super::service::Service;
+
+/// All routes below `/events`.
+pub fn router(service: Service) -> Router {
+    let limit = DefaultBodyLimit::max(service.limits.batch);
+    Router::new()
+        .route("/events", get(list::list).post(send::send))
+        .route("/events/latest", get(list::latest))
+        .route("/events/count", get(list::count))
+        .route("/events/stream", get(stream::stream))
+        .route("/events/{position}", get(list::one))
+        .merge(subscriptions::routes())
+        .layer(limit)
+        .with_state(service)
+}
