@@ -59,8 +59,8 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
     let log = LogWake::new();
-    let service = Service::start(&config, &db, &log, &shutdown)
-        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let service =
+        Service::start(&config, &db, &log, &shutdown).map_err(|error| Failure::new(Exit::Config, error))?;
     if let Some(server) = served(HealthServer::bind(&config, &db, &hostname).await) {
         let more = match config.get(&keys::slipstream::EVENTS_HTTP) {
             true => http::router(service.clone()),

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::config::{Config, FileState, keys};
 use crate::runtime::{Shutdown, hostname};
-use crate::store::{Db, migration};
+use crate::store::{Db, migration, own_tables};
 use crate::telemetry::{logging, metrics};
 
 use super::detach::{self, Side};
@@ -51,6 +51,20 @@ where
 /// The runtime of every role: one thread.
 pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Does something with the event log: configuration, database, our own tables.
+pub(super) fn with_events(
+    work: impl AsyncFnOnce(&Config, &Db) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let config = Config::load()?;
+    runtime()?.block_on(async {
+        let db = database(&config).await?;
+        own_tables::migrate(&db).await?;
+        let done = work(&config, &db).await;
+        db.close().await;
+        done
+    })
 }
 
 /// Connects, and makes sure that the database is one that we know.

@@ -3,12 +3,10 @@
 use chrono::{Days, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::Config;
 use crate::store::StoreError;
 use crate::store::events::tokens::{self, Right};
 use crate::store::events::{Glob, Match};
 
-use super::events;
 use super::exit::{Exit, Failure};
 use super::start;
 
@@ -64,23 +62,21 @@ impl From<RightOption> for Right {
 
 #[allow(clippy::print_stdout)]
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    let config = Config::load()?;
-    start::runtime()?.block_on(async {
-        let db = events::database(&config).await?;
+    start::with_events(async |_, db| {
         match options.what {
             What::Add { name, namespace, right, days } => {
                 let namespaces = Match(namespace.into_iter().map(Glob::from).collect());
                 let rights: Vec<_> = right.into_iter().map(Right::from).collect();
                 let now = Utc::now();
                 let expires = days.and_then(|days| now.checked_add_days(Days::new(days)));
-                let made = tokens::add(&db, &name, &namespaces, &rights, expires, now).await;
+                let made = tokens::add(db, &name, &namespaces, &rights, expires, now).await;
                 if let Err(StoreError::Refused(_)) = made {
                     return Err(Failure::new(Exit::Failed, format!("there is a token `{name}` already")));
                 }
                 println!("{}", made?);
             }
             What::List => {
-                for token in tokens::list(&db).await? {
+                for token in tokens::list(db).await? {
                     let namespaces: Vec<_> = token.namespaces.0.into_iter().map(String::from).collect();
                     let rights: Vec<_> = token.rights.iter().map(|right| right.as_str()).collect();
                     let expires = token.expires_at.map_or("never expires".to_owned(), |at| {
@@ -90,7 +86,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
                 }
             }
             What::Remove { name } => {
-                if tokens::remove(&db, &name).await?.is_none() {
+                if tokens::remove(db, &name).await?.is_none() {
                     return Err(Failure::new(Exit::Failed, format!("there is no token `{name}`")));
                 }
                 println!("The token `{name}` is removed.");

@@ -14,10 +14,10 @@ use crate::events::engine::{Before, Engine};
 use crate::events::triggers::{self, About, Mode, NewExternal, TriggerError, Which};
 use crate::events::wake::LogWake;
 use crate::scheduler::{self, EventWake};
+use crate::store::Db;
 use crate::store::events as log;
 use crate::store::triggers::registry::{self, TriggerRow};
 use crate::store::triggers::{dead_letters, decisions, firings, progress};
-use crate::store::{Db, own_tables};
 
 use super::exit::{Exit, Failure};
 use super::start;
@@ -175,23 +175,12 @@ impl From<TriggerError> for Failure {
 }
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    with_database(async |config, db| work(options.what, config, db).await)
+    start::with_events(async |config, db| work(options.what, config, db).await)
 }
 
 /// Runs a replay: also reached as `slipstream events replay`.
 pub(super) fn run_replay(options: Replay) -> Result<(), Failure> {
-    with_database(async |config, db| replay(options, config, db).await)
-}
-
-fn with_database(work: impl AsyncFnOnce(&Config, &Db) -> Result<(), Failure>) -> Result<(), Failure> {
-    let config = Config::load()?;
-    start::runtime()?.block_on(async {
-        let db = start::database(&config).await?;
-        own_tables::migrate(&db).await?;
-        let done = work(&config, &db).await;
-        db.close().await;
-        done
-    })
+    start::with_events(async |config, db| replay(options, config, db).await)
 }
 
 #[allow(clippy::print_stdout)]

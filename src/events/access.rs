@@ -63,7 +63,9 @@ pub enum Denied {
         namespace: String,
     },
     /// No one may send there.
-    #[error("namespace `{AIRFLOW_NAMESPACE}` is reserved for what Airflow itself reports; choose another one")]
+    #[error(
+        "namespace `{AIRFLOW_NAMESPACE}` is reserved for what Airflow itself reports; choose another one"
+    )]
     Reserved,
     /// It could not be found out.
     #[error(transparent)]

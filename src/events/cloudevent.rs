@@ -139,7 +139,9 @@ impl Attributes {
             (None | Some("run"), Some((dag_id, run_id))) => {
                 Ok(Scope::Run { dag_id: dag_id.into(), run_id: run_id.into() })
             }
-            (Some("run"), None) => Err(wrong("scope", "is \"run\", but `dagid` and `runid` do not say which")),
+            (Some("run"), None) => {
+                Err(wrong("scope", "is \"run\", but `dagid` and `runid` do not say which"))
+            }
             (Some("all"), run) => {
                 // Where it comes from is still worth knowing.
                 if let Some((dag_id, run_id)) = run {
@@ -169,11 +171,15 @@ impl Attributes {
     fn rest(mut self) -> Result<Map<String, Value>, CloudEventError> {
         self.map.shift_remove("position");
         for (name, value) in &self.map {
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            {
                 return Err(wrong(name, "is not a name of an attribute: only a-z and 0-9 are allowed"));
             }
             if value.is_object() || value.is_array() || value.is_f64() {
-                return Err(wrong(name, "must be a text, a whole number or a truth value; put the rest into `data`"));
+                return Err(wrong(
+                    name,
+                    "must be a text, a whole number or a truth value; put the rest into `data`",
+                ));
             }
         }
         self.map.retain(|_, value| !value.is_null());
@@ -255,7 +261,10 @@ mod tests {
             (json!({"specversion": "1.0", "id": "1", "type": "t"}), "attribute `source` is missing"),
             (json!({"specversion": "1.0", "source": "s", "type": "t"}), "attribute `id` is missing"),
             (json!({"specversion": "1.0", "id": "1", "source": "s"}), "attribute `type` is missing"),
-            (json!({"specversion": "1.0", "id": 1, "source": "s", "type": "t"}), "attribute `id` must be a text"),
+            (
+                json!({"specversion": "1.0", "id": 1, "source": "s", "type": "t"}),
+                "attribute `id` must be a text",
+            ),
             (json!({"specversion": "1.0", "id": "", "source": "s", "type": "t"}), "attribute `id` is empty"),
         ];
         for (value, why) in cases {

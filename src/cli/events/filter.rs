@@ -37,7 +37,8 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn filter(&self) -> Filter {
-        let any = |patterns: &[String]| Match(patterns.iter().map(|text| Glob::from(text.as_str())).collect());
+        let any =
+            |patterns: &[String]| Match(patterns.iter().map(|text| Glob::from(text.as_str())).collect());
         Filter {
             namespace: any(&self.namespace),
             key: any(&self.key),

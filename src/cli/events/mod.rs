@@ -6,11 +6,8 @@ mod send;
 
 use clap::{Args, Subcommand};
 
-use crate::config::Config;
-use crate::store::{Db, own_tables};
-
 use super::exit::Failure;
-use super::start;
+use super::{start, triggers};
 
 /// Send and read events.
 #[derive(Args, Debug)]
@@ -26,24 +23,15 @@ enum What {
     List(read::ListOptions),
     Tail(read::TailOptions),
     Count(read::CountOptions),
+    Replay(triggers::Replay),
 }
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    let config = Config::load()?;
-    start::runtime()?.block_on(async {
-        let db = database(&config).await?;
-        match options.what {
-            What::Send(options) => send::run(options, &config, &db).await,
-            What::List(options) => read::list(&options, &db).await,
-            What::Tail(options) => read::tail(&options, &db).await,
-            What::Count(options) => read::count(&options, &db).await,
-        }
-    })
-}
-
-/// The database with our tables in it.
-pub(super) async fn database(config: &Config) -> Result<Db, Failure> {
-    let db = start::database(config).await?;
-    own_tables::migrate(&db).await?;
-    Ok(db)
+    match options.what {
+        What::Send(options) => start::with_events(async |config, db| send::run(options, config, db).await),
+        What::List(options) => start::with_events(async |_, db| read::list(&options, db).await),
+        What::Tail(options) => start::with_events(async |_, db| read::tail(&options, db).await),
+        What::Count(options) => start::with_events(async |_, db| read::count(&options, db).await),
+        What::Replay(options) => triggers::run_replay(options),
+    }
 }

@@ -86,11 +86,17 @@ fn of_store(error: &StoreError) -> HttpError {
         StoreError::Invalid(why) => HttpError::bad(why),
         StoreError::Unreachable(_) | StoreError::Conflict(_) => {
             tracing::warn!(%error, "A request for events fails; the client may try again");
-            HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "the metadata database is not available now: try again")
+            HttpError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the metadata database is not available now: try again",
+            )
         }
         _ => {
             tracing::error!(%error, "A request for events fails");
-            HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; the scheduler's log says why")
+            HttpError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the request failed; the scheduler's log says why",
+            )
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn one(
 ) -> Result<Json<Value>, HttpError> {
     let position = position("position", &path)?;
     let event = events::get(&service.db, position).await?;
-    let event = event.ok_or_else(|| HttpError::not_found(format!("there is no event at position {position}")))?;
+    let event =
+        event.ok_or_else(|| HttpError::not_found(format!("there is no event at position {position}")))?;
     caller.may_read(&event.namespace)?;
     Ok(Json(cloudevent::write(&event)))
 }

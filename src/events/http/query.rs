@@ -33,8 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|error| HttpError::bad(error.body_text()))?;
-        let mut wanted =
-            Self { filter: Filter::default(), after: None, limit: LIMIT, wait: Duration::ZERO };
+        let mut wanted = Self { filter: Filter::default(), after: None, limit: LIMIT, wait: Duration::ZERO };
         for (name, value) in pairs {
             wanted.put(&name, value)?;
         }

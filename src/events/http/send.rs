@@ -55,8 +55,11 @@ fn check(service: &Service, caller: &Caller, events: &[NewEvent]) -> Result<(), 
     for (index, event) in events.iter().enumerate() {
         caller.may_send(&event.namespace)?;
         event.check_with_size(service.limits.event).map_err(|error| {
-            let message =
-                if events.len() > 1 { format!("event {index} of the batch: {error}") } else { error.to_string() };
+            let message = if events.len() > 1 {
+                format!("event {index} of the batch: {error}")
+            } else {
+                error.to_string()
+            };
             match error {
                 EventError::TooLarge { .. } => HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message),
                 _ => HttpError::bad(message),

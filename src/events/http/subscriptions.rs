@@ -97,7 +97,9 @@ async fn poll(
     wanted: Wanted,
 ) -> Result<Json<Value>, HttpError> {
     if wanted.after.is_some() || wanted.filter != Filter::default() {
-        return Err(HttpError::bad("a subscription has its own filter and place; only `limit` and `wait` can be given"));
+        return Err(HttpError::bad(
+            "a subscription has its own filter and place; only `limit` and `wait` can be given",
+        ));
     }
     let deadline = Instant::now() + wanted.wait;
     loop {

@@ -40,7 +40,13 @@ impl Server {
     }
 
     /// One request on a connection of its own.
-    async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Value) {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (StatusCode, Value) {
         let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -86,8 +92,12 @@ fn ids(page: &Value) -> Vec<&str> {
 fn an_event_comes_in_by_every_mode_of_cloudevents() {
     testing::on_each_database(async |db| {
         let server = Server::start(db, &[]).await;
-        let (status, answer) = server.post("application/cloudevents+json; charset=utf-8", &event("structured")).await;
-        assert_eq!((status, answer), (StatusCode::OK, json!({"events": [{"position": 1, "duplicate": false}]})));
+        let (status, answer) =
+            server.post("application/cloudevents+json; charset=utf-8", &event("structured")).await;
+        assert_eq!(
+            (status, answer),
+            (StatusCode::OK, json!({"events": [{"position": 1, "duplicate": false}]}))
+        );
         let batch = json!([event("b1"), event("b2"), event("structured")]);
         let (_, answer) = server.post("application/cloudevents-batch+json", &batch).await;
         let positions = json!({"events": [{"position": 2, "duplicate": false}, {"position": 3, "duplicate": false},
@@ -105,14 +115,20 @@ fn an_event_comes_in_by_every_mode_of_cloudevents() {
         let (status, _) = server.call(Method::POST, "/events", &with("application/json"), "{\"a\": 1}").await;
         assert_eq!(status, StatusCode::OK);
         let found = server.get("/events/4").await;
-        assert_eq!((&found["subject"], &found["namespace"], &found["data"]), (&json!("kü"), &json!("n"), &json!({"a": 1})));
+        assert_eq!(
+            (&found["subject"], &found["namespace"], &found["data"]),
+            (&json!("kü"), &json!("n"), &json!({"a": 1}))
+        );
         let mut text = with("text/plain");
         text[1].1 = "text";
         server.call(Method::POST, "/events", &text, "hello").await;
         assert_eq!(server.get("/events/5").await["data"], "hello");
         server.send(&json!({"type": "short", "data": 1})).await;
         let found = server.get("/events/6").await;
-        assert_eq!((&found["source"], &found["subject"], &found["data"]), (&json!("/http"), &json!("short"), &json!(1)));
+        assert_eq!(
+            (&found["source"], &found["subject"], &found["data"]),
+            (&json!("/http"), &json!("short"), &json!(1))
+        );
         assert_eq!(server.get("/events/count").await["count"], 6);
     });
 }
@@ -140,7 +156,9 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
             let error = answer["error"].as_str().unwrap_or_default();
             assert!(found == status && error.contains(why), "{found} {answer} for {body}");
         }
-        for path in ["/events?wrong=1", "/events?limit=0", "/events?after=-1", "/events?since=now", "/events/x"] {
+        for path in
+            ["/events?wrong=1", "/events?limit=0", "/events?after=-1", "/events?since=now", "/events/x"]
+        {
             let (status, _) = server.call(Method::GET, path, &[], "").await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         }
@@ -356,10 +374,19 @@ fn a_token_is_good_for_its_namespaces_and_rights_only() {
         let subscribe = json!({"name": "all", "after": 0});
         let (_, made) = call(&reads, Method::POST, "/events/subscriptions", subscribe).await;
         assert_eq!(made["filter"]["namespace"], json!(["ml.*"]));
-        events::subscriptions::create(db, "others", &Filter::default(), Default::default(), now).await.unwrap();
+        events::subscriptions::create(db, "others", &Filter::default(), Default::default(), now)
+            .await
+            .unwrap();
         let others = "/events/subscriptions/others/events";
         assert_eq!(call(&reads, Method::GET, others, json!(null)).await.0, 403);
         db.exec(db.sql("DELETE FROM slipstream_token")).await.unwrap();
-        assert_eq!(Server::start(db, &[]).await.call(Method::GET, "/events", &[("authorization", "Bearer x")], "").await.0, 401);
+        assert_eq!(
+            Server::start(db, &[])
+                .await
+                .call(Method::GET, "/events", &[("authorization", "Bearer x")], "")
+                .await
+                .0,
+            401
+        );
     });
 }
