@@ -71,6 +71,14 @@ test-python: venv ## All Python tests
 test-crash: build ## Kill parts of a running deployment, and see that nothing is lost or done twice (about 15 minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/crash.py $(ARGS)
 
+.PHONY: test-events
+test-events: build ## Kill two schedulers again and again while 20,000 events stream in; count firings (minutes)
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/events.py $(ARGS)
+
+.PHONY: bench-events
+bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database
+	tests/support/with_postgres.sh $(VENV)/bin/python benches/events/bench.py $(ARGS)
+
 .PHONY: wheel
 wheel: ## Build the wheel into target/wheels
 	python3 -m venv .cache/maturin && .cache/maturin/bin/pip install -q 'maturin>=1.9,<2'

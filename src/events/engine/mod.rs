@@ -33,6 +33,7 @@ use crate::events::wake::LogWake;
 use crate::scheduler::EventWake;
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
+use crate::store::events as log;
 use crate::store::triggers::registry;
 use crate::store::{Db, StoreError};
 
@@ -106,14 +107,17 @@ impl Engine {
 
     /// Evaluates until nothing is left, or another scheduler does it.
     async fn catch_up(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        loop {
+        while self.position < log::head(&self.db).await? {
             let done = self.evaluate(now).await?;
             self.tell(done.hints);
-            if self.clocks.evaluated(&done) == run::More::No {
-                self.position = self.position.max(done.position);
+            // None: another one has the cursor; no events: another one was faster.
+            let Some(events) = done.events else { return Ok(()) };
+            self.position = self.position.max(done.position);
+            if events == 0 {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Tells the scheduler's loop of what was committed.

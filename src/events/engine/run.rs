@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::Engine;
-use super::batch::{Evaluated, MOST};
+use super::timers::Told;
 use crate::runtime::Shutdown;
 use crate::store::{StoreError, triggers};
 
@@ -43,26 +43,7 @@ enum Waiting {
     No,
 }
 
-/// Whether there is more to evaluate at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum More {
-    Yes,
-    No,
-}
-
 impl Clocks {
-    pub(super) fn evaluated(&mut self, done: &Evaluated) -> More {
-        // After any event a trigger may want to be woken earlier.
-        match done.events {
-            Some(0) | None => More::No,
-            Some(events) if (events as i64) < MOST => {
-                // Evaluated one by one after a failure, or the end of the log: the next call tells.
-                More::Yes
-            }
-            Some(_) => More::Yes,
-        }
-    }
-
     pub(super) fn firings_wait(&mut self) {
         self.waiting = Waiting::Yes;
     }
@@ -133,8 +114,11 @@ impl Engine {
             self.clocks.wake_at = triggers::progress::next_wake(&self.db).await?;
         }
         if self.clocks.wake_at.is_some_and(|at| at <= now) {
-            self.time_has_passed(now).await?;
-            next = Duration::ZERO;
+            match self.time_has_passed(now).await? {
+                // What it appended is evaluated at once.
+                Told::Done => next = Duration::ZERO,
+                Told::Busy => return Ok(BUSY),
+            }
         }
         if self.clocks.waiting != Waiting::No && due(&mut self.clocks.lanes, LANES) {
             self.resume_waiting(now).await?;

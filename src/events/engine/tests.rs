@@ -1,6 +1,6 @@
 //! The engine on real databases, from an event to what follows.
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use slipstream_core::event::{Position, Scope};
@@ -399,5 +399,81 @@ fn a_crash_between_any_two_statements_loses_and_doubles_nothing() {
             }
         }
         panic!("a round takes more than 200 statements");
+    });
+}
+
+#[test]
+fn a_clock_ticks_through_the_log() {
+    on_each_database(async |db| {
+        let tick = json!({"version": 1, "on": {"tick": {"interval": 60}}, "do": {"run": {}}});
+        dag(db, "d", &[tick], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        let begin = Utc::now();
+        for (seconds, expected) in [(0, 0), (61, 1), (62, 1), (125, 2)] {
+            engine.round(begin + TimeDelta::seconds(seconds)).await.unwrap();
+            assert_eq!(runs(db).await, expected, "after {seconds} s");
+        }
+        let ticks = "SELECT count(*) AS n FROM slipstream_event WHERE type = 'airflow.tick' AND namespace = 'airflow'";
+        assert_eq!(number(db, ticks).await, 2);
+    });
+}
+
+#[test]
+fn absence_fires_once_and_is_an_event_of_the_log() {
+    on_each_database(async |db| {
+        let silence =
+            json!({"version": 1, "on": {"none": {"of": on("beat"), "seconds": 600}}, "do": {"run": {}}});
+        dag(db, "d", &[silence], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        let begin = Utc::now();
+        engine.round(begin).await.unwrap();
+        let later = begin + TimeDelta::seconds(500);
+        send(db, NewEvent { time: later, ..new_event("beat", Value::Null) }).await;
+        for (seconds, expected) in [(500, 0), (700, 0), (1101, 1), (1102, 1)] {
+            engine.round(begin + TimeDelta::seconds(seconds)).await.unwrap();
+            assert_eq!(runs(db).await, expected, "after {seconds} s");
+        }
+        let timers = "SELECT count(*) AS n FROM slipstream_event e JOIN slipstream_firing f ON f.position = e.position \
+                      WHERE e.type = 'airflow.timer'";
+        assert_eq!(number(db, timers).await, 1);
+    });
+}
+
+#[test]
+fn a_task_in_a_run_has_a_clock_of_its_own() {
+    on_each_database(async |db| {
+        let tick = json!({"version": 1, "on": {"tick": {"interval": 60}}, "do": {"start": {}}});
+        dag(db, "d", &[], &[("t", vec![tick])]).await;
+        let mut engine = engine(db);
+        let begin = Utc::now();
+        engine.round(begin).await.unwrap();
+        running(db, "d", "one", &[]).await;
+        engine.adopt_new_runs(begin).await.unwrap();
+        for seconds in [61, 62, 125] {
+            engine.round(begin + TimeDelta::seconds(seconds)).await.unwrap();
+        }
+        assert_eq!(texts(db, COMMANDS).await, ["one", "one"]);
+        end(db, "one", "success").await;
+        engine.round(begin + TimeDelta::seconds(300)).await.unwrap();
+        assert_eq!(texts(db, COMMANDS).await.len(), 2);
+    });
+}
+
+#[test]
+fn events_that_fire_together_are_kept_over_a_restart() {
+    on_each_database(async |db| {
+        let shards = json!({"version": 1, "on": {"by": {"field": "data.version", "of": {"count": {"of": on("shard"), "n": 3, "distinct": "data.shard"}}}}, "do": {"run": {}}});
+        dag(db, "d", &[shards], &[("t", vec![])]).await;
+        engine(db).round(Utc::now()).await.unwrap();
+        for (version, shard) in [(1, 0), (2, 0), (1, 1), (1, 1), (2, 1), (1, 2)] {
+            send(db, new_event("shard", json!({"version": version, "shard": shard}))).await;
+            engine(db).round(Utc::now()).await.unwrap();
+        }
+        assert_eq!(runs(db).await, 1);
+        let conf = first(db, "SELECT conf FROM dag_run").await.json("conf").unwrap();
+        let events = conf["triggering_events"].as_array().unwrap();
+        assert!(events.iter().all(|event| event["data"]["version"] == 1), "{conf}");
+        assert_eq!(events.last().unwrap()["position"], 6);
+        assert_eq!(texts(db, "SELECT correlation AS t FROM slipstream_firing").await, ["1"]);
     });
 }

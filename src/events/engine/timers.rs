@@ -30,21 +30,32 @@ pub(super) const SOURCE: &str = "airflow/triggers";
 /// Most triggers that are told of the time in one transaction.
 const MOST_DUE: i64 = 200;
 
+/// Whether triggers were told of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Those were whose moment had come.
+    Done,
+    /// Not yet: events come first, or another scheduler evaluates.
+    Busy,
+}
+
 impl Engine {
     /// Tells triggers whose moment has come that it has.
     ///
     /// # Errors
     /// As any statement; then nothing was done.
-    pub(super) async fn time_has_passed(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub(super) async fn time_has_passed(&mut self, now: DateTime<Utc>) -> Result<Told, StoreError> {
         // Asked without a lock first: mostly nothing is due.
         if progress::due(&self.db, now, 1).await?.is_empty() {
-            return Ok(());
+            self.clocks.wake_at = progress::next_wake(&self.db).await?;
+            return Ok(Told::Done);
         }
         let tx = self.db.begin().await?;
         // Events first: one that is in the log by now may be the very one whose absence would be stated.
         let head = log::head(&tx).await?;
         if cursor::lock(&tx, cursor::ENGINE).await?.is_none_or(|position| position < head) {
-            return tx.rollback().await;
+            tx.rollback().await?;
+            return Ok(Told::Busy);
         }
         self.catalog.refresh(&tx).await?;
         let due = progress::due(&tx, now, MOST_DUE).await?;
@@ -107,7 +118,7 @@ impl Engine {
         tx.commit().await?;
         self.tell(hints);
         self.clocks.wake_at = progress::next_wake(&self.db).await?;
-        Ok(())
+        Ok(Told::Done)
     }
 
     /// Appends the ticks that are due to the log.
