@@ -74,11 +74,14 @@ pub(super) async fn launch(
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
     let talk = async {
-        let modules: serde_json::Map<String, Value> =
-            sources::MODULES.iter().map(|(name, source)| ((*name).to_owned(), json!(source))).collect();
+        let modules = |modules: &[(&str, &str)]| -> serde_json::Map<String, Value> {
+            modules.iter().map(|(name, source)| ((*name).to_owned(), json!(source))).collect()
+        };
         let argv = if role == "zygote" { "worker" } else { "scheduler" };
+        let (own, public) = (modules(sources::MODULES), modules(sources::PUBLIC));
         let start =
-            json!({"role": role, "settings": settings, "argv": [argv], "sources": modules}).to_string();
+            json!({"role": role, "settings": settings, "argv": [argv], "sources": own, "public": public});
+        let start = start.to_string();
         socket.write_u32(u32::try_from(start.len()).unwrap_or(u32::MAX)).await?;
         socket.write_all(start.as_bytes()).await?;
         wire::read::<FirstWords>(&mut socket).await

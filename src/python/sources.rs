@@ -1,4 +1,4 @@
-//! The Python package that is compiled into this binary.
+//! The Python packages that are compiled into this binary: the host's own, and the public one for Dag files.
 
 macro_rules! sources {
     ($($name:literal <- $path:literal),+ $(,)?) => {
@@ -29,6 +29,16 @@ sources! {
     ".parse" <- "parse.py",
     ".ops.probe" <- "ops/probe.py",
 }
+
+/// The public package: a module of this name that is installed in the environment comes first.
+pub(super) const PUBLIC: &[(&str, &str)] = &[
+    ("slipstream", include_str!("../../airflow_compat/slipstream/__init__.py")),
+    ("slipstream.conditions", include_str!("../../airflow_compat/slipstream/conditions.py")),
+    ("slipstream.data", include_str!("../../airflow_compat/slipstream/data.py")),
+    ("slipstream.events", include_str!("../../airflow_compat/slipstream/events.py")),
+    ("slipstream.schedule", include_str!("../../airflow_compat/slipstream/schedule.py")),
+    ("slipstream.tasks", include_str!("../../airflow_compat/slipstream/tasks.py")),
+];
 
 /// The first code of a host process.
 pub(super) const BOOTSTRAP: &str = include_str!("../../airflow_compat/slipstream/_host/bootstrap.py");

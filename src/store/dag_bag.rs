@@ -177,7 +177,7 @@ fn version_key(row: &Row) -> Result<VersionKey, StoreError> {
     Ok(VersionKey { id: row.uuid("id")?, hash: row.text("dag_hash")? })
 }
 
-pub(super) fn select_versions<C: Conn>(conn: &C, ids: &[Uuid]) -> super::Sql {
+fn select_versions<C: Conn>(conn: &C, ids: &[Uuid]) -> super::Sql {
     conn.sql(
         "SELECT dv.id, dv.dag_id, dv.version_number, dv.bundle_name, sd.id AS serialized_id, sd.dag_hash, sd.data, \
          sd.data_compressed FROM serialized_dag sd JOIN dag_version dv ON dv.id = sd.dag_version_id WHERE dv.id IN (?)",
@@ -185,7 +185,7 @@ pub(super) fn select_versions<C: Conn>(conn: &C, ids: &[Uuid]) -> super::Sql {
     .bind_list(ids.iter().copied())
 }
 
-pub(super) fn read_version(row: &Row) -> Result<CachedDag, StoreError> {
+fn read_version(row: &Row) -> Result<CachedDag, StoreError> {
     let data = serialized_data(row)?;
     let dag = Dag::from_serialized(&data).map_err(|error| StoreError::Invalid(error.to_string()))?;
     let timetable =

@@ -13,7 +13,6 @@ pub mod create_run;
 pub mod critical_section;
 pub mod dag_bag;
 pub mod dag_processor;
-pub mod dag_survey;
 pub mod db;
 pub mod deadlines;
 pub mod duties;

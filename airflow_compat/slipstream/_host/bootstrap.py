@@ -55,6 +55,8 @@ def main():
     os.close(null)
     start = json.loads(take(sock, struct.unpack(">I", take(sock, 4))[0]))
     sys.meta_path.insert(0, SourceImporter(start["sources"]))
+    # Dag files can import the public package also where it is not installed.
+    sys.meta_path.append(SourceImporter(start["public"]))
     # As the `airflow` command has them: a script's folder comes first, not the current one.
     sys.path[:1] = [os.path.dirname(sys.executable)]
     sys.argv[:] = [os.path.join(os.path.dirname(sys.executable), "airflow"), *start["argv"]]

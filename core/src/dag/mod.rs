@@ -36,6 +36,7 @@ pub use rule::{TriggerRule, WeightRule};
 pub use scope::Scopes;
 pub use task::{Email, PastDependence, Retry, StartTrigger, Task, TaskCallbacks, TaskIndex, Traits};
 
+use crate::event::Declared;
 use crate::ids::{DagId, TaskId};
 use crate::state::RunType;
 
@@ -50,6 +51,8 @@ pub struct Dag {
     pub groups: Vec<Group>,
     /// Its timetable as serialized; the `schedule` module reads it.
     pub timetable: Value,
+    /// The triggers on the Dag itself.
+    pub event_triggers: Vec<Declared>,
     /// Its time zone as serialized: a name, or seconds east of UTC.
     pub timezone: Value,
     /// `start_date`.

@@ -8,6 +8,7 @@ use super::graph::Graph;
 use super::read_task::Defaults;
 use super::{Dag, DagCallbacks, DagError, Group, GroupIndex, Task, TaskIndex, value};
 use super::{feeds, read_group, read_task, scope, weight};
+use crate::event::Declared;
 use crate::ids::TaskId;
 
 /// What the parts of the reader share: the Dag's name for messages, and where each task is.
@@ -114,6 +115,7 @@ fn assemble(
         tasks,
         groups,
         timetable: field("timetable").clone(),
+        event_triggers: Declared::on_dag(field("timetable")),
         timezone: field("timezone").clone(),
         start_date: defaults.start_date,
         end_date: defaults.end_date,

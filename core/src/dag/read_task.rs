@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::read::Names;
 use super::task::{Email, PastDependence, Retry, StartTrigger, Task, TaskCallbacks, Traits};
 use super::{DagError, ExpandInput, GroupIndex, TaskIndex, TriggerRule, WeightRule, read_expand, value};
+use crate::event::TaskEvents;
 
 /// What holds for every task that does not say otherwise.
 pub(super) struct Defaults<'a> {
@@ -105,6 +106,7 @@ pub(super) fn task(
         priority_weight: clamp(own_weight),
         executor: value::text(fields.get("executor")),
         executor_config: Some(fields.get("executor_config")).filter(|config| value::truth(config)).cloned(),
+        slipstream: TaskEvents::read(fields.get("executor_config")).map(Arc::new),
         execution_timeout: value::duration(fields.get("execution_timeout")),
         run_as_user: value::text(fields.get("run_as_user")),
         start_date: value::date(fields.own("start_date")).or(defaults.start_date),

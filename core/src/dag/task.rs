@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{ExpandInput, GroupIndex, TriggerRule, WeightRule};
+use crate::event::TaskEvents;
 use crate::ids::TaskId;
 
 /// A task's place in [`super::Dag::tasks`].
@@ -63,6 +64,8 @@ pub struct Task {
     pub executor: Option<Arc<str>>,
     /// What is handed to the executor, in its serialized form; `None` when empty.
     pub executor_config: Option<Value>,
+    /// What its Dag file says about it and events.
+    pub slipstream: Option<Arc<TaskEvents>>,
     /// The limit of one try's run time.
     pub execution_timeout: Option<TimeDelta>,
     /// The system user that it runs as.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Dag, DagError, Fill, Length, Shape, TaskIndex, TriggerRule};
+use crate::event::{Overlap, Streaming};
 
 fn operator(fields: Value) -> Value {
     json!({"__type": "operator", "__var": fields})
@@ -118,4 +119,40 @@ fn what_cannot_be_read_is_named() {
         operator(json!({"task_id": task_id, "task_type": "T", "downstream_task_ids": [below]}))
     });
     assert!(matches!(plain(&circle), Err(DagError::Cycle { .. })));
+}
+
+#[test]
+fn triggers_are_read_from_the_timetable_and_from_executor_configs() {
+    let trigger = |on: &str| json!({"version": 1, "on": {on: {"key": "k"}}, "do": {"start": {}}});
+    let marked = |value: Value| json!({"__type": "dict", "__var": value});
+    let config = marked(json!({"slipstream": marked(json!({
+        "triggers": [marked(json!({"version": 1, "on": marked(json!({"event": marked(json!({"key": "k"}))})),
+            "do": marked(json!({"start": marked(json!({}))}))})), trigger("evnt")],
+        "streaming": marked(json!({"counts": true})), "periodic": marked(json!({"overlap": "restart"})),
+    }))}));
+    let own = operator(json!({"task_id": "own", "executor_config": config}));
+    let mapped = operator(json!({
+        "task_id": "mapped", "_is_mapped": true, "_expand_input_attr": "expand_input",
+        "expand_input": {"type": "list-of-dicts", "value": []}, "partial_kwargs": {"executor_config": config},
+    }));
+    let none = operator(json!({"task_id": "none", "executor_config": marked(json!({"pod_override": 1}))}));
+    let dag = Dag::from_serialized(&json!({
+        "__version": 3,
+        "dag": {"dag_id": "d", "tasks": [own, mapped, none], "task_group": null, "timetable": {
+            "__type": "airflow.timetables.simple.NullTimetable",
+            "__var": {"slipstream": {"triggers": [trigger("event")]}},
+        }},
+    }))
+    .expect("a Dag");
+    assert!(dag.event_triggers.len() == 1 && dag.event_triggers[0].spec.is_ok());
+    for task in &dag.tasks[..2] {
+        let events = task.slipstream.as_ref().expect("triggers");
+        assert_eq!(events.triggers[0].json, trigger("event"));
+        assert!(events.triggers[0].spec.is_ok());
+        let problem = events.triggers[1].spec.as_ref().expect_err("an unknown term").to_string();
+        assert!(problem.contains("`evnt`"), "{problem}");
+        assert_eq!(events.streaming, Some(Streaming { counts: true, times_out: false }));
+        assert_eq!(events.periodic, Some(Overlap::Restart));
+    }
+    assert!(dag.tasks[2].slipstream.is_none());
 }

@@ -5,6 +5,7 @@
 
 mod action;
 pub mod command;
+mod declared;
 mod describe;
 mod error;
 #[allow(clippy::module_inception)]
@@ -29,6 +30,7 @@ mod tick;
 mod tests;
 
 pub use action::{Action, Mark, Mode, NewRun, WhenRunning, WhileActive};
+pub use declared::{Declared, Overlap, Streaming, TaskEvents};
 pub use error::{EvalError, SpecError};
 pub use event::{
     AIRFLOW_NAMESPACE, ASSET_TYPE, DAG_RUN_TYPE, DEFAULT_NAMESPACE, Event, Position, Scope,

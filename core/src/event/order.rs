@@ -84,7 +84,9 @@ impl Order {
         let text = |name: &str| inner.get(name).and_then(Value::as_str);
         let mode = match text("mode") {
             Some("event_only") => Mode::EventOnly,
+            Some("gate") => Mode::Gate,
             Some("control") => Mode::Control,
+            _ if action == "restart" => Mode::Control,
             _ => Mode::Gate,
         };
         let seconds = inner.get("grace").and_then(Value::as_f64);

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::event_tasks::{Hold, Timeout};
-use crate::dag::{Dag, Task, TaskIndex};
-use crate::event::{AIRFLOW_NAMESPACE, Action, TriggerSpec};
+use crate::dag::{Dag, TaskIndex};
+use crate::event::{AIRFLOW_NAMESPACE, Action, TaskEvents, TriggerSpec};
 use crate::ids::TaskId;
 
 /// The event tasks of a Dag.
@@ -44,8 +42,8 @@ impl EventPlan {
     pub fn of(dag: &Dag, external: &[(TaskId, TriggerSpec)]) -> Option<Self> {
         let mut plan = Self::default();
         for (index, task) in dag.iter() {
-            if let Some(declared) = declared(task) {
-                plan.add(dag, index, &declared);
+            if let Some(declared) = &task.slipstream {
+                plan.add(dag, index, declared);
             }
         }
         for (task_id, spec) in external {
@@ -56,23 +54,21 @@ impl EventPlan {
         (!plan.tasks.is_empty()).then_some(plan)
     }
 
-    fn add(&mut self, dag: &Dag, index: TaskIndex, declared: &Value) {
+    fn add(&mut self, dag: &Dag, index: TaskIndex, declared: &TaskEvents) {
         self.tasks.insert(index);
-        for spec in declared.get("triggers").and_then(Value::as_array).into_iter().flatten() {
-            if let Ok(spec) = TriggerSpec::from_json(spec) {
-                self.add_trigger(dag, index, &spec);
-            }
+        for trigger in declared.triggers.iter().filter_map(|declared| declared.spec.as_ref().ok()) {
+            self.add_trigger(dag, index, trigger);
         }
-        if let Some(streaming) = declared.get("streaming").filter(|streaming| streaming.is_object()) {
+        if let Some(streaming) = declared.streaming {
             self.streaming.insert(index);
-            if streaming.get("times_out") != Some(&Value::Bool(true)) {
+            if !streaming.times_out {
                 self.timeout = Timeout::Never;
             }
-            if streaming.get("counts") != Some(&Value::Bool(true)) {
+            if !streaming.counts {
                 self.counting = Counting::LongRunning;
             }
         }
-        if declared.get("periodic").is_some_and(Value::is_object) {
+        if declared.periodic.is_some() {
             self.periodic.insert(index);
         }
     }
@@ -102,23 +98,5 @@ impl EventPlan {
                 }
             }
         }
-    }
-}
-
-/// What the Dag file attached to a task.
-fn declared(task: &Task) -> Option<Value> {
-    let config = plain(task.executor_config.as_ref()?);
-    config.get("slipstream").filter(|declared| declared.is_object()).cloned()
-}
-
-/// Undoes the serialized form's tags around dictionaries.
-fn plain(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(plain).collect(),
-        Value::Object(map) => match (map.get("__type").and_then(Value::as_str), map.get("__var")) {
-            (Some("dict"), Some(var)) => plain(var),
-            _ => map.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
-        },
-        scalar => scalar.clone(),
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use slipstream_core::dag::Dag;
-use slipstream_core::event::{Position, TriggerSpec};
+use slipstream_core::event::{Declared, Position, TriggerSpec};
 use slipstream_core::ids::{DagId, TaskId};
 
 use super::catalog::{Catalog, default_name};
@@ -29,40 +29,32 @@ pub(super) struct Found {
     pub(super) hash: String,
 }
 
-/// The triggers of a version of a Dag.
+/// The triggers of a version of a Dag. One that cannot be read is left out, which the log tells.
 pub(super) fn triggers_of(dag: &Dag) -> Vec<Found> {
-    let of_dag = dag.timetable.pointer("/__var/slipstream/triggers").into_iter();
-    let of_dag = of_dag.flat_map(|triggers| triggers.as_array().into_iter().flatten().cloned().enumerate());
+    let of_dag = dag.event_triggers.iter().enumerate().map(|(ordinal, declared)| (None, ordinal, declared));
     let of_tasks = dag.iter().flat_map(|(_, task)| {
-        let config = task.executor_config.as_ref().map(plain).unwrap_or_default();
-        let triggers = config.pointer("/slipstream/triggers").and_then(Value::as_array).cloned();
-        let numbered = triggers.unwrap_or_default().into_iter().enumerate();
-        numbered.map(|(ordinal, json)| (Some(task.task_id.clone()), ordinal, json))
+        let triggers = task.slipstream.iter().flat_map(|events| events.triggers.iter().enumerate());
+        triggers.map(|(ordinal, declared)| (Some(task.task_id.clone()), ordinal, declared))
     });
     of_dag
-        .map(|(ordinal, json)| (None, ordinal, json))
         .chain(of_tasks)
-        .filter_map(|(task_id, ordinal, json)| {
-            let spec = TriggerSpec::from_json(&json).ok()?;
-            let name = match (&spec.name, &task_id) {
-                (Some(name), Some(task_id)) => format!("{}.{task_id}:{name}", dag.dag_id),
-                (Some(name), None) => format!("{}:{name}", dag.dag_id),
-                (None, task_id) => default_name(&dag.dag_id, task_id.as_ref(), ordinal),
-            };
-            Some(Found { name, task_id, hash: hash(&json), spec })
-        })
+        .filter_map(|(task_id, ordinal, declared)| found(dag, task_id, ordinal, declared))
         .collect()
 }
 
-/// A value without Airflow's marks of types.
-fn plain(value: &Value) -> Value {
-    match value {
-        Value::Object(map) if map.contains_key("__type") => map.get("__var").map(plain).unwrap_or_default(),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(name, value)| (name.clone(), plain(value))).collect())
+fn found(dag: &Dag, task_id: Option<TaskId>, ordinal: usize, declared: &Declared) -> Option<Found> {
+    let written = declared.json.get("name").and_then(Value::as_str);
+    let name = match (written, &task_id) {
+        (Some(name), Some(task_id)) => format!("{}.{task_id}:{name}", dag.dag_id),
+        (Some(name), None) => format!("{}:{name}", dag.dag_id),
+        (None, task_id) => default_name(&dag.dag_id, task_id.as_ref(), ordinal),
+    };
+    match &declared.spec {
+        Ok(spec) => Some(Found { name, task_id, hash: hash(&declared.json), spec: spec.clone() }),
+        Err(error) => {
+            tracing::error!(trigger = name, %error, "a trigger in a Dag file cannot be read, so it does nothing");
+            None
         }
-        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
-        other => other.clone(),
     }
 }
 
