@@ -78,6 +78,8 @@ pub(super) struct Parsed {
     pub(super) dag_ids: Vec<String>,
     /// How many import errors.
     pub(super) import_errors: usize,
+    /// Whether it has neither errors nor warnings.
+    pub(super) says_dags_only: bool,
 }
 
 /// How long the sockets of a child that ended are read: its own children may hold them open.
@@ -237,7 +239,13 @@ impl Parsed {
             hasher.update(encode(field(body, name).unwrap_or(&Value::Nil))?);
         }
         let import_errors = field(body, "import_errors").and_then(Value::as_map).map_or(0, Vec::len);
-        Ok(Self { message: encode(body)?, hash: hasher.finalize().into(), dag_ids, import_errors })
+        Ok(Self {
+            message: encode(body)?,
+            hash: hasher.finalize().into(),
+            dag_ids,
+            import_errors,
+            says_dags_only: import_errors == 0 && list("warnings").is_empty(),
+        })
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Configured {
 }
 
 /// A bundle's files as they are on disk now.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(super) struct Checkout {
     /// Where they are.
     pub(super) path: PathBuf,

@@ -14,6 +14,8 @@ sources! {
     "" <- "__init__.py",
     ".hello" <- "hello.py",
     ".wire" <- "wire.py",
+    ".logs" <- "logs.py",
+    ".parents" <- "parents.py",
     ".preload" <- "preload.py",
     ".callback" <- "callback.py",
     ".zygote" <- "zygote.py",

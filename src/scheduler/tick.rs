@@ -117,6 +117,13 @@ pub(super) enum Policy {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
     poll: DateTime<Utc>,
+    glance: DateTime<Utc>,
+    /// Until then, new runs are looked for more often than at rest.
+    lively_until: DateTime<Utc>,
+    /// The newest dag run, as the last glance saw it.
+    newest_run: Option<i64>,
+    /// Task instances that were turned away are not looked at again before this, unless something ended here.
+    enqueue: DateTime<Utc>,
     deep_poll: DateTime<Utc>,
     reexamine: DateTime<Utc>,
     heartbeat: DateTime<Utc>,
@@ -180,7 +187,17 @@ impl Scheduler {
             event_memory: EventMemory::default(),
             ended: Vec::new(),
             put_off: Vec::new(),
-            clocks: Clocks { poll: past, deep_poll: past, reexamine: now, heartbeat: now, next_due: None },
+            clocks: Clocks {
+                poll: past,
+                glance: past,
+                lively_until: past,
+                newest_run: None,
+                enqueue: past,
+                deep_poll: past,
+                reexamine: now,
+                heartbeat: now,
+                next_due: None,
+            },
             versions_at: None,
         })
     }
@@ -253,6 +270,7 @@ impl Scheduler {
     fn wake_at(&self, now: DateTime<Utc>) -> Duration {
         let poll = later(self.clocks.poll, self.options.poll);
         let due = [
+            (now < self.clocks.lively_until).then(|| later(self.clocks.glance, GLANCE)),
             self.agenda.next(),
             self.clocks.next_due.filter(|_| self.options.create_runs),
             self.timers.next(),
@@ -282,6 +300,7 @@ impl Scheduler {
     }
 
     fn note(&mut self, event: ExecutorEvent) {
+        self.clocks.lively_until = later(Utc::now(), LIVELY);
         match event {
             ExecutorEvent::Changed { dag_id, run_id } => self.agenda.look_at_named(dag_id, run_id),
             ExecutorEvent::TaskEnded { key, ti_id, report, info } => {
@@ -360,6 +379,14 @@ impl Scheduler {
 
     /// Asks the database, when it is time, what others changed.
     async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if now < self.clocks.lively_until && now >= later(self.clocks.glance, GLANCE) {
+            self.clocks.glance = now;
+            let newest = watch::newest_run(&self.db).await?;
+            if newest != self.clocks.newest_run {
+                self.clocks.newest_run = newest;
+                self.poll_soon();
+            }
+        }
         if now >= later(self.clocks.poll, self.options.poll) || self.is_due(now) {
             // Before the query, so that one that fails does not come again at once.
             self.clocks.poll = now;
@@ -368,7 +395,7 @@ impl Scheduler {
             let pending = watch::pending(&self.db, now).await?;
             self.clocks.next_due = pending.next_due;
             self.agenda.start_runs |= pending.queued_runs;
-            self.agenda.enqueue |= pending.scheduled_tis;
+            self.agenda.enqueue |= pending.scheduled_tis && now >= self.clocks.enqueue;
             self.agenda.callbacks |= pending.executor_callbacks;
             self.agenda.deadlines |= pending.deadlines;
             self.agenda.create_runs |= pending.asset_events || self.is_due(now);
@@ -422,6 +449,9 @@ impl Scheduler {
             tokio::time::sleep(Duration::from_millis(5)).await;
             return Ok(());
         }
+        if pass.queued.is_empty() {
+            self.clocks.enqueue = later(now, TURNED_AWAY);
+        }
         let work = pass.queued.into_iter().map(|ti| workload(ti, &self.logs)).collect();
         self.executor.queue(work);
         Ok(())
@@ -441,6 +471,15 @@ impl Scheduler {
         }
     }
 }
+
+/// How often a new run is looked for while tasks come and go.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// For how long after the last word of the executor that is done.
+const LIVELY: Duration = Duration::from_secs(30);
+
+/// How often task instances that found no slot are looked at again for what others may have changed.
+const TURNED_AWAY: Duration = Duration::from_millis(500);
 
 /// How long the round in which the scheduler is told to end may go on, and how long its job row may take to be closed.
 const LAST_ROUND: Duration = Duration::from_secs(5);

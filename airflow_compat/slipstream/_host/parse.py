@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Watch:
     def __init__(self) -> None:
         self.paths: set[str] = set()
         self.outward = False
-        self.before = set(sys.modules)
+        # Not all names: to look at them costs a copy of every page that has one.
+        self.last = next(reversed(sys.modules))
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """Note one audit event; it must never raise."""
@@ -58,7 +60,7 @@ class Watch:
 
     def report(self) -> dict[str, Any]:
         """Return what was seen."""
-        for name in set(sys.modules) - self.before:
+        for name in list(takewhile(lambda name: name != self.last, reversed(sys.modules))):
             with contextlib.suppress(Exception):
                 self.paths.add(sys.modules[name].__file__)
         own = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/", "/etc/")

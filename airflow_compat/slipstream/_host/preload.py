@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow.sdk import DAG
+
 NEEDED = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
@@ -32,6 +34,7 @@ USUAL = (
     "airflow.utils.hashlib_wrapper",
     "airflow.version",
     "encodings.idna",
+    "jinja2.ext",
     "setproctitle",
 )
 """Modules that every task imports sooner or later."""
@@ -97,10 +100,13 @@ class BuiltOnce:
 def adapters() -> None:
     """Build the validators of the messages between a child and its supervisor."""
     from airflow.dag_processing import processor
-    from airflow.sdk.execution_time import comms
+    from airflow.sdk.execution_time import comms, task_runner
 
     comms.TypeAdapter = BuiltOnce(comms.TypeAdapter)
     comms.TypeAdapter(comms.ToTask)
+    _ = comms.CommsDecoder[comms.ToTask, comms.ToSupervisor]
+    task_runner.TypeAdapter = BuiltOnce(task_runner.TypeAdapter)
+    task_runner.TypeAdapter(task_runner.JsonValue)
     processor.TypeAdapter = BuiltOnce(processor.TypeAdapter)
     processor.TypeAdapter[processor.ToDagProcessor](processor.ToDagProcessor)
 
@@ -139,11 +145,66 @@ def providers() -> None:
     _ = task.python
 
 
+def define_small_dag() -> DAG:
+    """Define a small Dag that nobody sees, for what the SDK imports and remembers at the first use of its parts."""
+    from airflow.providers.standard.operators.python import PythonOperator
+    from airflow.sdk import DAG, task
+
+    @task
+    def one(x: int) -> int:
+        return x
+
+    @task
+    def total(xs: list[int]) -> int:
+        return sum(xs)
+
+    with DAG("slipstream_preload", schedule=None, catchup=False, auto_register=False) as dag:
+        first = PythonOperator(task_id="first", python_callable=one.function)
+        first >> total(one.expand(x=[1]))  # type: ignore[arg-type]
+    dag.get_template_env()
+    dag.resolve_template_files()
+    return dag
+
+
+def small_dag() -> None:
+    """Define a small Dag, as every Dag file does."""
+    define_small_dag()
+
+
+def parsing() -> None:
+    """Serialise a small Dag and describe it to the parent, as every parse does."""
+    import airflow
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.processor import DagFileParsingResult, _serialize_dags
+    from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
+
+    dag = define_small_dag()
+    bag = object.__new__(DagBag)
+    bag.dags, bag.import_errors = {dag.dag_id: dag}, {}
+    dags, _ = _serialize_dags(bag, None)
+    stability = check_dag_file_stability(airflow.__file__)
+    DagFileParsingResult(
+        fileloc=dag.fileloc,
+        serialized_dags=dags,
+        import_errors={},
+        warnings=stability.get_formatted_warnings([dag.dag_id]),
+    ).model_dump()
+
+
 def bundles() -> None:
     """Read the bundles' configuration."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     DagBundlesManager()
+
+
+def database() -> None:
+    """Let go of the database, as each child does: it is not for tasks and Dag files."""
+    from airflow import settings
+    from airflow.sdk.execution_time.supervisor import block_orm_access
+
+    settings.dispose_orm(do_log=False)
+    block_orm_access()
 
 
 STEPS: dict[str, Callable[[], None]] = {
@@ -153,9 +214,14 @@ STEPS: dict[str, Callable[[], None]] = {
     "jinja": jinja,
     "bundles": bundles,
     "providers": providers,
+    "small Dag": small_dag,
     "plugins": plugins,
+    "database": database,
 }
 """What is done before the first fork, in this order."""
+
+MORE = {"parse": {"parsing": parsing}}
+"""What is done for some kinds before that."""
 
 
 def load(kind: str, skip: list[str]) -> tuple[Callable[[], None], str | None]:
@@ -164,7 +230,7 @@ def load(kind: str, skip: list[str]) -> tuple[Callable[[], None], str | None]:
         importlib.import_module(name)
     target = TARGETS[kind]()
     culprit = None
-    for name, step in STEPS.items():
+    for name, step in {**MORE.get(kind, {}), **STEPS}.items():
         if name in skip:
             continue
         # A plugin or a provider that cannot be loaded is each child's own trouble, reported there.

@@ -1,6 +1,6 @@
 //! The dag processor's loop. Everything that can take long is a task of its own; the loop waits for their ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use super::pass::{self, NewestRuns, delta};
 use super::queue::{self, Item, Queue};
 use super::refresh::{self, Checked, Checkout, Configured, Listing, RefreshError, Urgency};
 use super::stale;
-use super::sync;
+use super::sync::{self, More, Unwritten};
 use super::watch::{Stamp, Tree};
 
 /// How often the loop looks around: files, requests, what is due.
@@ -78,7 +78,7 @@ async fn work(options: Options, job: JobId) -> Result<(), DagProcessorError> {
 /// What a task of the loop ends with.
 enum Event {
     Child { item: Item, had_callbacks: bool, stamp: Option<Stamp>, outcome: Result<Outcome, PythonError> },
-    Synced { file: FileKey, result: Result<(), PythonError>, state: Box<FileState> },
+    Written(Vec<(FileKey, FileState, Option<String>)>),
     Checked { bundle: String, result: Result<Checked, RefreshError> },
     Callback { item: Item, path: Result<PathBuf, PythonError>, request: Value },
     Scanned(Scan),
@@ -147,8 +147,10 @@ struct Processor {
     queue: Queue,
     /// Children by what they work on.
     running: HashMap<Item, AbortHandle>,
-    /// Files whose result is being written.
+    /// Files whose result is not written yet.
     syncing: HashSet<FileKey>,
+    unwritten: VecDeque<Unwritten>,
+    writing: bool,
     newest: NewestRuns,
     tasks: JoinSet<Event>,
     timers: Timers,
@@ -200,6 +202,8 @@ impl Processor {
             queue: Queue::default(),
             running: HashMap::new(),
             syncing: HashSet::new(),
+            unwritten: VecDeque::new(),
+            writing: false,
             newest: NewestRuns::new(),
             tasks: JoinSet::new(),
             timers,
@@ -229,6 +233,7 @@ impl Processor {
                 }
             }
             self.start_children();
+            self.write_results();
         }
     }
 
@@ -267,7 +272,7 @@ impl Processor {
                 self.running.remove(&item);
                 self.child_ended(item, had_callbacks, stamp, outcome);
             }
-            Event::Synced { file, result, state } => self.synced(&file, result, *state),
+            Event::Written(files) => self.written(files),
             Event::Checked { bundle, result } => self.checked(&bundle, result),
             Event::Callback { item, path, request } => match path {
                 Ok(path) => self.queue.add_callback(item, path, request),

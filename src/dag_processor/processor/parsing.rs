@@ -142,25 +142,61 @@ impl Processor {
         let checkout = self.bundles.get(&file.bundle).and_then(|bundle| bundle.checkout.clone());
         let Some(checkout) = checkout else { return };
         self.syncing.insert(file.clone());
-        let service = self.service.clone();
-        self.tasks.spawn(async move {
-            let result = sync::write(&service, &file, &checkout, &parsed, duration).await;
-            Event::Synced { file, result, state: Box::new(state) }
+        self.unwritten.push_back(Unwritten {
+            file,
+            checkout,
+            parsed,
+            duration,
+            state,
+            since: Instant::now(),
         });
     }
 
-    /// Takes over a result that was written.
-    pub(super) fn synced(&mut self, file: &FileKey, result: Result<(), PythonError>, state: FileState) {
-        self.syncing.remove(file);
-        let Some(before) = self.files.get(file) else { return };
-        let next = match result {
-            Ok(()) => state,
-            Err(error) => {
-                tracing::error!(%file, %error, "the Dags of the file could not be written; it is tried again");
-                FileState { dags: before.dags, import_errors: before.import_errors, memory: None, ..state }
-            }
-        };
-        self.set_state(file, next);
+    /// Writes the next results together, unless others are being written or it pays to wait for more.
+    pub(super) fn write_results(&mut self) {
+        if self.writing {
+            return;
+        }
+        let more = if self.queue.is_empty() { More::None } else { More::ToCome };
+        let batch = sync::batch(&mut self.unwritten, more);
+        if batch.is_empty() {
+            return;
+        }
+        self.writing = true;
+        let service = self.service.clone();
+        self.tasks.spawn(async move {
+            let errors = match sync::write(&service, &batch).await {
+                Ok(errors) => errors,
+                Err(error) => vec![Some(error.to_string()); batch.len()],
+            };
+            let missing = || Some("the Python service did not say what became of it".to_owned());
+            let errors = errors.into_iter().chain(std::iter::repeat_with(missing));
+            Event::Written(
+                batch.into_iter().zip(errors).map(|(result, why)| (result.file, result.state, why)).collect(),
+            )
+        });
+    }
+
+    /// Takes over results that were written.
+    pub(super) fn written(&mut self, files: Vec<(FileKey, FileState, Option<String>)>) {
+        self.writing = false;
+        for (file, state, error) in files {
+            self.syncing.remove(&file);
+            let Some(before) = self.files.get(&file) else { continue };
+            let next = match error {
+                None => state,
+                Some(error) => {
+                    tracing::error!(%file, error, "the Dags of the file could not be written; it is tried again");
+                    FileState {
+                        dags: before.dags,
+                        import_errors: before.import_errors,
+                        memory: None,
+                        ..state
+                    }
+                }
+            };
+            self.set_state(&file, next);
+        }
     }
 
     fn set_state(&mut self, file: &FileKey, next: FileState) {
