@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::event::TriggerSpec;
 use slipstream_core::event::command::{self, Fate, Nature, Settled};
 use slipstream_core::event::order::{Command, Order};
@@ -23,14 +24,32 @@ use crate::store::{Conn, StoreError, Tx};
 pub(super) struct EventMemory {
     /// Triggers that were added from outside, by Dag.
     pub(super) external: HashMap<DagId, Vec<(TaskId, TriggerSpec)>>,
-    /// By run, the position of the log that must be heard before the run may end.
-    hearing: Mutex<HashMap<i64, i64>>,
+    /// Runs that would be over if it were known that no event is on its way.
+    hearing: Mutex<HashMap<i64, Hearing>>,
 }
 
+/// What must be heard before a run may end.
+#[derive(Clone, Copy, Debug)]
+struct Hearing {
+    /// Since when nothing in the run is under way.
+    since: DateTime<Utc>,
+    /// The head of the log when the run's own changes were in it.
+    head: Option<i64>,
+}
+
+/// How long a run waits for the event engine before it ends all the same.
+const HEARING_LIMIT: TimeDelta = TimeDelta::seconds(30);
+
 impl EventMemory {
-    /// Up to which position the log must be heard before a run may end: its head when nothing was under way any more.
+    fn hearing(&self, run: i64, now: DateTime<Utc>) -> Hearing {
+        let mut hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        *hearing.entry(run).or_insert(Hearing { since: now, head: None })
+    }
+
+    /// Notes the head of the log, once; returns what was noted first.
     fn must_hear(&self, run: i64, head: i64) -> i64 {
-        *self.hearing.lock().unwrap_or_else(PoisonError::into_inner).entry(run).or_insert(head)
+        let mut hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        hearing.get_mut(&run).map_or(head, |hearing| *hearing.head.get_or_insert(head))
     }
 
     /// The run goes on, or has ended.
@@ -188,9 +207,19 @@ impl Pass<'_> {
         memory: &EventMemory,
     ) -> Result<Heard, StoreError> {
         let under_way = |ti: &TiFacts| !is_finished(ti.state) && ti.state.is_some();
-        let (dag_id, run_id) = (&run.facts.dag_id, &run.facts.run_id);
-        if run.tis.iter().any(under_way) || !heard::is_observed(tx, dag_id, run_id, &plan.watched).await? {
+        if run.tis.iter().any(under_way) {
             memory.forget(run.id);
+            return Ok(Heard::NotYet);
+        }
+        if plan.triggered.is_empty() {
+            return Ok(Heard::Everything);
+        }
+        let (dag_id, run_id) = (&run.facts.dag_id, &run.facts.run_id);
+        if self.now - memory.hearing(run.id, self.now).since > HEARING_LIMIT {
+            tracing::warn!(%dag_id, %run_id, "the event engine is late: what it has not told the run by now is not waited for");
+            return Ok(Heard::Everything);
+        }
+        if !heard::is_observed(tx, dag_id, run_id, &plan.watched).await? {
             return Ok(Heard::NotYet);
         }
         let (head, engine) = heard::progress(tx).await?;

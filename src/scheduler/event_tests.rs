@@ -146,7 +146,7 @@ fn a_gate_waits_for_its_event_and_hands_it_to_the_task() {
         assert_eq!(status(db, open).await, "done");
         let told = triggering_events(db, "g").await.unwrap();
         assert_eq!(told[0]["data"], json!({"n": 7}));
-        assert_eq!((&told[0]["subject"], &told[0]["position"]), (&json!("x"), &json!(7)));
+        assert_eq!((&told[0]["key"], &told[0]["position"]), (&json!("x"), &json!(7)));
         let row = first(db, "SELECT sequence, first_try, firing_id FROM slipstream_execution").await;
         assert_eq!((row.int("sequence").unwrap(), row.int("first_try").unwrap()), (1, 1));
         assert!(row.uuid_opt("firing_id").unwrap().is_some());

@@ -12,6 +12,8 @@ use crate::ids::TaskId;
 pub struct EventPlan {
     /// Every task that events can act on, or that is streaming or periodic.
     pub tasks: BTreeSet<TaskIndex>,
+    /// Those of them that have a trigger.
+    pub triggered: BTreeSet<TaskIndex>,
     /// Tasks that do not start without an event.
     pub held: BTreeMap<TaskIndex, Hold>,
     /// Tasks that never end by themselves.
@@ -75,6 +77,7 @@ impl EventPlan {
 
     fn add_trigger(&mut self, dag: &Dag, index: TaskIndex, trigger: &TriggerSpec) {
         self.tasks.insert(index);
+        self.triggered.insert(index);
         let hold = match trigger.action {
             Action::Start { mode, .. } | Action::Restart { mode, .. } => Hold::of(mode),
             Action::Stop { .. } | Action::NewRun(_) | Action::StopRuns { .. } => None,

@@ -1,7 +1,7 @@
-//! Events in the form in which a task gets them: CloudEvents with their namespace and position.
+//! Events in the form in which a task gets them.
 
 use chrono::SecondsFormat;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::store::{Conn, Row, StoreError};
@@ -23,12 +23,12 @@ pub(super) async fn told<C: Conn>(conn: &C, firings: &[Uuid]) -> Result<Vec<Valu
     for some in positions.chunks(AT_ONCE) {
         let sql = conn
             .sql(
-                "SELECT position, namespace, key, type, source, id, sender, time, scope_dag_id, scope_run_id, data, \
-                 extensions FROM slipstream_event WHERE position IN (?) ORDER BY position",
+                "SELECT position, namespace, key, type, source, id, sender, time, data, extensions \
+                 FROM slipstream_event WHERE position IN (?) ORDER BY position",
             )
             .bind_list(some.iter().copied());
         for row in conn.all(sql).await? {
-            told.push(cloud_event(&row)?);
+            told.push(as_told(&row)?);
         }
     }
     Ok(told)
@@ -37,25 +37,18 @@ pub(super) async fn told<C: Conn>(conn: &C, firings: &[Uuid]) -> Result<Vec<Valu
 /// Most positions in one statement: SQLite takes a limited number of values.
 const AT_ONCE: usize = 500;
 
-fn cloud_event(row: &Row) -> Result<Value, StoreError> {
-    let mut event = match row.json("extensions")? {
-        Value::Object(extensions) => extensions,
-        _ => Map::new(),
-    };
-    let mut put = |name: &str, value: Value| event.insert(name.to_owned(), value);
-    put("specversion", "1.0".into());
-    for (name, column) in
-        [("id", "id"), ("source", "source"), ("type", "type"), ("subject", "key"), ("namespace", "namespace")]
-    {
-        put(name, row.text(column)?.into());
-    }
-    for (name, column) in [("sender", "sender"), ("dagid", "scope_dag_id"), ("runid", "scope_run_id")] {
-        if let Some(text) = row.text_opt(column)? {
-            put(name, text.into());
-        }
-    }
-    put("time", row.time("time")?.to_rfc3339_opts(SecondsFormat::AutoSi, true).into());
-    put("position", row.int("position")?.into());
-    put("data", row.json("data")?);
-    Ok(Value::Object(event))
+/// The same form as in the conf of a run that an event made.
+fn as_told(row: &Row) -> Result<Value, StoreError> {
+    Ok(json!({
+        "position": row.int("position")?,
+        "namespace": row.text("namespace")?,
+        "key": row.text("key")?,
+        "type": row.text("type")?,
+        "source": row.text("source")?,
+        "id": row.text("id")?,
+        "sender": row.text_opt("sender")?,
+        "time": row.time("time")?.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        "data": row.json("data")?,
+        "extensions": row.json("extensions")?,
+    }))
 }
