@@ -19,6 +19,11 @@ keys! { "slipstream":
     EVENTS_HTTP: bool = "events_http", true;
     /// Who may send and read events without a token: `loopback` (callers on this machine), `everyone` or `nobody`.
     EVENTS_WITHOUT_TOKEN: String = "events_without_token", "loopback";
+    /// Where tasks and other Python programs send events, without `/events`; empty: the port of the scheduler's health
+    /// server on their own machine. Read by the Python package.
+    EVENTS_URL: String = "events_url", "";
+    /// The token with which they do. Read by the Python package.
+    EVENTS_TOKEN: String = "events_token", "";
     /// Most bytes of data in one event.
     EVENT_MAX_BYTES: i64 = "event_max_bytes", 262_144;
     /// Most bytes of one request that sends events.
