@@ -5,6 +5,7 @@
 //!
 //! A migration that has been released is never changed: a change is a new one.
 
+mod aiflow;
 mod event_log;
 mod runs;
 mod tables;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(triggers::Migration),
             Box::new(tasks::Migration),
             Box::new(runs::Migration),
+            Box::new(aiflow::Migration),
         ]
     }
 

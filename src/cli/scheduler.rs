@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use crate::api::health::HealthServer;
 use crate::api::logs::LogServer;
 use crate::config::{Config, keys};
+use crate::events::aiflow::GrpcServer;
 use crate::events::engine::Engine;
 use crate::events::http;
 use crate::events::service::Service;
@@ -68,6 +69,9 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         };
         servers.spawn(log_end(server.run(more, shutdown.clone())));
     }
+    if let Some(server) = served(GrpcServer::bind(&config, service).await) {
+        servers.spawn(log_end(server.run(shutdown.clone())));
+    }
     if !options.skip_serve_logs
         && let Some(server) = served(LogServer::bind(&config).await)
     {
@@ -104,7 +108,7 @@ impl Options {
 }
 
 /// A port that is taken must not stop scheduling; Airflow's servers are processes of their own that may die alone.
-fn served<S>(bound: Result<Option<S>, crate::api::ApiError>) -> Option<S> {
+fn served<S>(bound: Result<Option<S>, impl std::fmt::Display>) -> Option<S> {
     bound.unwrap_or_else(|error| {
         tracing::error!("{error}; the scheduler goes on without it");
         None
@@ -112,7 +116,7 @@ fn served<S>(bound: Result<Option<S>, crate::api::ApiError>) -> Option<S> {
 }
 
 /// A server that stops by itself must not stop the scheduler.
-async fn log_end(server: impl Future<Output = Result<(), crate::api::ApiError>>) {
+async fn log_end(server: impl Future<Output = Result<(), impl std::fmt::Display>>) {
     if let Err(error) = server.await {
         tracing::error!(%error, "A server ended; the scheduler goes on without it");
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::events::{self, Appended, NewEvent};
-use crate::store::{Db, StoreError, retry};
+use crate::store::events::assets::append_and_update;
+use crate::store::events::{Appended, NewEvent};
+use crate::store::{Db, StoreError, execution, retry};
 
 use super::wake::LogWake;
 
@@ -41,9 +42,10 @@ struct Job {
 
 impl Ingest {
     /// Starts the writer; it ends when the last clone is dropped.
-    pub fn start(db: Db, wake: LogWake) -> Self {
+    pub fn start(db: Db, wake: LogWake, options: execution::Options) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(write(db, wake, queue));
+        let writer = Writer { db, wake, options };
+        tokio::spawn(async move { writer.run(queue).await });
         Self { jobs }
     }
 
@@ -59,60 +61,69 @@ impl Ingest {
     }
 }
 
-async fn write(db: Db, wake: LogWake, mut queue: mpsc::Receiver<Job>) {
-    while let Some(job) = queue.recv().await {
-        let mut size = job.events.len();
-        let mut group = vec![job];
-        while size < GROUP
-            && let Ok(job) = queue.try_recv()
-        {
-            size += job.events.len();
-            group.push(job);
-        }
-        commit(&db, &wake, group).await;
-    }
+/// The one that writes.
+struct Writer {
+    db: Db,
+    wake: LogWake,
+    options: execution::Options,
 }
 
-/// Commits a group of requests; one that is refused does not take the others with it.
-async fn commit(db: &Db, wake: &LogWake, mut group: Vec<Job>) {
-    let sizes: Vec<_> = group.iter().map(|job| job.events.len()).collect();
-    let events: Vec<_> = group.iter_mut().flat_map(|job| std::mem::take(&mut job.events)).collect();
-    match append(db, wake, &events).await {
-        Ok(mut done) => {
-            for (job, size) in group.into_iter().zip(sizes) {
-                let rest = done.split_off(size);
-                // The sender may have gone.
-                let _ = job.reply.send(Ok(std::mem::replace(&mut done, rest)));
+impl Writer {
+    async fn run(&self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.recv().await {
+            let mut size = job.events.len();
+            let mut group = vec![job];
+            while size < GROUP
+                && let Ok(job) = queue.try_recv()
+            {
+                size += job.events.len();
+                group.push(job);
             }
+            self.commit(group).await;
         }
-        Err(error) if group.len() == 1 || error.is_transient() => {
-            let error = Arc::new(error);
-            for job in group {
-                let _ = job.reply.send(Err(IngestError::Store(Arc::clone(&error))));
+    }
+
+    /// Commits a group of requests; one that is refused does not take the others with it.
+    async fn commit(&self, mut group: Vec<Job>) {
+        let sizes: Vec<_> = group.iter().map(|job| job.events.len()).collect();
+        let events: Vec<_> = group.iter_mut().flat_map(|job| std::mem::take(&mut job.events)).collect();
+        match self.append(&events).await {
+            Ok(mut done) => {
+                for (job, size) in group.into_iter().zip(sizes) {
+                    let rest = done.split_off(size);
+                    // The sender may have gone.
+                    let _ = job.reply.send(Ok(std::mem::replace(&mut done, rest)));
+                }
             }
-        }
-        Err(_) => {
-            let mut rest = &events[..];
-            for (job, size) in group.into_iter().zip(sizes) {
-                let (own, others) = rest.split_at(size);
-                rest = others;
-                let done = append(db, wake, own).await;
-                let _ = job.reply.send(done.map_err(|error| IngestError::Store(Arc::new(error))));
+            Err(error) if group.len() == 1 || error.is_transient() => {
+                let error = Arc::new(error);
+                for job in group {
+                    let _ = job.reply.send(Err(IngestError::Store(Arc::clone(&error))));
+                }
+            }
+            Err(_) => {
+                let mut rest = &events[..];
+                for (job, size) in group.into_iter().zip(sizes) {
+                    let (own, others) = rest.split_at(size);
+                    rest = others;
+                    let done = self.append(own).await;
+                    let _ = job.reply.send(done.map_err(|error| IngestError::Store(Arc::new(error))));
+                }
             }
         }
     }
-}
 
-async fn append(db: &Db, wake: &LogWake, all: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
-    let done = retry("append events", || async {
-        let tx = db.begin().await?;
-        let done = events::append(&tx, all, Utc::now()).await?;
-        tx.commit().await?;
+    async fn append(&self, all: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
+        let done = retry("append events", || async {
+            let tx = self.db.begin().await?;
+            let done = append_and_update(&tx, all, Utc::now(), &self.options).await?;
+            tx.commit().await?;
+            Ok(done)
+        })
+        .await?;
+        if let Some(last) = done.iter().map(|one| one.position).max() {
+            self.wake.appended(last);
+        }
         Ok(done)
-    })
-    .await?;
-    if let Some(last) = done.iter().map(|one| one.position).max() {
-        wake.appended(last);
     }
-    Ok(done)
 }

@@ -1,5 +1,6 @@
 //! The notification service of one scheduler: everything that its HTTP and gRPC servers share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -10,8 +11,10 @@ use crate::config::{Config, keys};
 use crate::runtime::Shutdown;
 use crate::store::events::{self, Filter, retention};
 use crate::store::{Db, StoreError};
+use crate::supervisor::answer::execution_options;
 
 use super::access::Access;
+use super::hooks::Hooks;
 use super::ingest::Ingest;
 use super::limits::Limits;
 use super::wake::LogWake;
@@ -32,6 +35,8 @@ pub struct Service {
     pub access: Access,
     /// How much may be sent at once.
     pub limits: Limits,
+    /// Webhooks.
+    pub hooks: Arc<Hooks>,
 }
 
 /// Events of one page, and where the next one begins.
@@ -53,9 +58,10 @@ impl Service {
         let service = Self {
             db: db.clone(),
             wake: wake.clone(),
-            ingest: Ingest::start(db.clone(), wake.clone()),
+            ingest: Ingest::start(db.clone(), wake.clone(), execution_options(config)),
             access: Access::new(db.clone(), without_token),
             limits: Limits::of(config),
+            hooks: Arc::new(config.get(&keys::slipstream::WEBHOOKS).parse()?),
         };
         let (follower, ended) = (service.clone(), shutdown.clone());
         tokio::spawn(async move { follower.wake.follow(&follower.db, &ended).await });

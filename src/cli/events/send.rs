@@ -4,14 +4,16 @@ use std::io::Read;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use slipstream_core::event::{AIRFLOW_NAMESPACE, DEFAULT_NAMESPACE, Scope};
 
 use crate::config::Config;
 use crate::events::limits::Limits;
 use crate::runtime;
-use crate::store::events::{self, Existed, NewEvent};
+use crate::store::events::assets::{self, append_and_update};
+use crate::store::events::{Existed, NewEvent};
 use crate::store::{Db, retry};
+use crate::supervisor::answer::execution_options;
 
 use crate::cli::exit::Failure;
 
@@ -42,6 +44,9 @@ pub(super) struct Options {
     /// When it happened [default: now].
     #[arg(long, value_name = "TIME")]
     time: Option<DateTime<Utc>>,
+    /// URI of an asset that it updates, so that Dags with a stock asset schedule react too.
+    #[arg(long, value_name = "URI")]
+    asset: Option<String>,
     /// Only the triggers on tasks of this run see it: its Dag.
     #[arg(long, value_name = "DAG_ID", requires = "run_id")]
     dag_id: Option<String>,
@@ -55,9 +60,10 @@ pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<()
     let event = event(options)?;
     event.check_with_size(Limits::of(config).event).map_err(|error| Failure::usage(error.to_string()))?;
     let one = [event];
+    let options = execution_options(config);
     let done = retry("send an event", || async {
         let tx = db.begin().await?;
-        let done = events::append(&tx, &one, Utc::now()).await?;
+        let done = append_and_update(&tx, &one, Utc::now(), &options).await?;
         tx.commit().await?;
         Ok(done)
     })
@@ -87,7 +93,7 @@ fn event(options: Options) -> Result<NewEvent, Failure> {
             _ => Scope::All,
         },
         data: data(options.data)?,
-        extensions: Map::new(),
+        extensions: options.asset.map(|uri| (assets::URI.to_owned(), uri.into())).into_iter().collect(),
         ..new
     })
 }

@@ -30,6 +30,8 @@ keys! { "slipstream":
     EVENT_MAX_BATCH_BYTES: i64 = "event_max_batch_bytes", 8_388_608;
     /// For how long events are kept; 0: for ever.
     EVENT_RETENTION: Duration = "event_retention", Duration::from_secs(7 * 24 * 3600);
+    /// Webhooks by name, as a JSON object: see `docs/events.md`.
+    WEBHOOKS: String = "webhooks", "", sensitive;
     /// Port of AIFlow's notification service (gRPC); 0: it is off.
     GRPC_PORT: i64 = "grpc_port", 0;
     /// Address on which the notification service listens.

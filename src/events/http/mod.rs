@@ -8,10 +8,12 @@
 //! | `GET /events/latest` | the newest event that passes a filter |
 //! | `GET /events/count` | how many there are |
 //! | `GET /events/stream` | Server-Sent Events, resumed by `Last-Event-ID` |
+//! | `POST /events/hooks/NAME` | a webhook with a signature |
 //! | `/events/subscriptions…` | durable named subscriptions |
 
 mod body;
 mod error;
+mod hooks;
 mod list;
 mod query;
 mod send;
@@ -24,7 +26,7 @@ mod tests;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::service::Service;
 
@@ -36,6 +38,7 @@ pub fn router(service: Service) -> Router {
         .route("/events/latest", get(list::latest))
         .route("/events/count", get(list::count))
         .route("/events/stream", get(stream::stream))
+        .route("/events/hooks/{name}", post(hooks::deliver))
         .route("/events/{position}", get(list::one))
         .merge(subscriptions::routes())
         .layer(limit)

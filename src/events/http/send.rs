@@ -54,21 +54,22 @@ pub(super) async fn send(
 fn check(service: &Service, caller: &Caller, events: &[NewEvent]) -> Result<(), HttpError> {
     for (index, event) in events.iter().enumerate() {
         caller.may_send(&event.namespace)?;
-        event.check_with_size(service.limits.event).map_err(|error| {
-            let message = if events.len() > 1 {
-                format!("event {index} of the batch: {error}")
-            } else {
-                error.to_string()
-            };
-            match error {
-                EventError::TooLarge { .. } => HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, message),
-                _ => HttpError::bad(message),
-            }
-        })?;
+        let place = if events.len() > 1 { format!("event {index} of the batch: ") } else { String::new() };
+        check_one(service, event, &place)?;
     }
     Ok(())
 }
 
-fn answer(done: &Appended) -> Value {
+/// Whether an event can be stored; `place` says which one it is.
+pub(super) fn check_one(service: &Service, event: &NewEvent, place: &str) -> Result<(), HttpError> {
+    event.check_with_size(service.limits.event).map_err(|error| match error {
+        EventError::TooLarge { .. } => {
+            HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{place}{error}"))
+        }
+        _ => HttpError::bad(format!("{place}{error}")),
+    })
+}
+
+pub(super) fn answer(done: &Appended) -> Value {
     json!({"position": done.position, "duplicate": done.existed == Existed::Duplicate})
 }

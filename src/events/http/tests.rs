@@ -390,3 +390,45 @@ fn a_token_is_good_for_its_namespaces_and_rights_only() {
         );
     });
 }
+
+#[test]
+fn a_webhook_is_taken_by_its_signature_and_once() {
+    testing::on_sqlite(async |db| {
+        let hooks = json!({"github": {"secret": "It's a Secret to Everybody", "id_header": "x-github-delivery",
+            "type_header": "x-github-event", "namespace": "code"}});
+        // No token is good for anything here, and none is needed.
+        let options = [("webhooks", &*hooks.to_string()), ("events_without_token", "nobody")];
+        let server = Server::start(db, &options).await;
+        let body = "{}";
+        let sign = |secret: &str| {
+            use hmac::{Hmac, KeyInit, Mac};
+            let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+            mac.update(body.as_bytes());
+            format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+        };
+        let deliver = async |name: &str, signature: &str| {
+            let headers = [
+                ("x-hub-signature-256", signature),
+                ("x-github-delivery", "72d3162e"),
+                ("x-github-event", "push"),
+            ];
+            server.call(Method::POST, &format!("/events/hooks/{name}"), &headers, body).await
+        };
+        assert_eq!(
+            deliver("github", &sign("other")).await.0,
+            StatusCode::UNAUTHORIZED,
+            "signed with another secret"
+        );
+        let right = sign("It's a Secret to Everybody");
+        assert_eq!(deliver("other", &right).await.0, StatusCode::NOT_FOUND);
+        let (status, answer) = deliver("github", &right).await;
+        assert_eq!(
+            (status, answer),
+            (StatusCode::OK, json!({"events": [{"position": 1, "duplicate": false}]}))
+        );
+        let (_, again) = deliver("github", &right).await;
+        assert_eq!(again, json!({"events": [{"position": 1, "duplicate": true}]}));
+        let event = events::get(db, slipstream_core::event::Position(1)).await.unwrap().unwrap();
+        assert_eq!((event.event_type.as_str(), event.namespace.as_str()), ("github.push", "code"));
+    });
+}

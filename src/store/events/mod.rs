@@ -5,8 +5,11 @@
 //! before it, whatever other writers are doing.
 
 mod append;
+pub mod assets;
+pub mod clients;
 mod count;
 mod filter;
+pub mod members;
 mod new_event;
 mod read;
 pub mod retention;

@@ -255,6 +255,52 @@ fn old_events_are_removed_unless_someone_needs_them() {
 }
 
 #[test]
+fn an_event_can_be_an_update_of_an_asset_too() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        testing::dag(db, "consumer").await;
+        let text = |column, value: &'static str| (column, value.into());
+        let asset = vec![
+            ("id", 7_i64.into()),
+            text("name", "orders"),
+            text("uri", "s3://orders"),
+            text("group", "asset"),
+            ("extra", json!({}).into()),
+            ("created_at", at(0).into()),
+            ("updated_at", at(0).into()),
+        ];
+        testing::insert(db, "asset", asset).await;
+        testing::insert(db, "asset_active", vec![text("name", "orders"), text("uri", "s3://orders")]).await;
+        let reference = vec![
+            ("asset_id", 7_i64.into()),
+            text("dag_id", "consumer"),
+            ("created_at", at(0).into()),
+            ("updated_at", at(0).into()),
+        ];
+        testing::insert(db, "dag_schedule_asset_reference", reference).await;
+        let update = |id: &str, uri: &str| NewEvent {
+            extensions: json!({"asseturi": uri}).as_object().unwrap().clone(),
+            data: json!({"rows": 3}),
+            ..event(id)
+        };
+        let all = [update("1", "s3://orders"), update("1", "s3://orders"), update("2", "s3://unknown")];
+        let tx = db.begin().await.unwrap();
+        assets::append_and_update(&tx, &all, at(1), &Default::default()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(testing::count(db, "slipstream_event").await, 2);
+        assert_eq!(testing::count(db, "asset_event").await, 1, "a duplicate is no second update");
+        let row = testing::first(db, "SELECT * FROM asset_event").await;
+        assert_eq!(row.json("extra").unwrap(), json!({"rows": 3, "from_event": 1}));
+        assert_eq!(row.text_opt("source_dag_id").unwrap(), None);
+        let queued = testing::first(db, "SELECT * FROM asset_dag_run_queue").await;
+        assert_eq!(
+            (queued.int("asset_id").unwrap(), queued.text("target_dag_id").unwrap().as_str()),
+            (7, "consumer")
+        );
+    });
+}
+
+#[test]
 fn a_token_is_known_by_its_text_until_it_expires() {
     testing::on_each_database(async |db| {
         own_tables::migrate(db).await.unwrap();

@@ -31,7 +31,7 @@ use crate::store::secrets::{Access, SecretsBackend};
 use failure::Failure;
 
 pub use backend::CustomBackend;
-pub use options::{Options, OptionsError};
+pub use options::{Options, OptionsError, execution_options};
 pub use startup::{Startup, startup_details};
 
 /// Who asks.

@@ -62,7 +62,8 @@ impl Options {
     }
 }
 
-fn execution_options(config: &Config) -> execution::Options {
+/// Options of the effects in the database, as configured.
+pub fn execution_options(config: &Config) -> execution::Options {
     execution::Options {
         multi_team: if config.get(&keys::core::MULTI_TEAM) { MultiTeam::On } else { MultiTeam::Off },
         max_map_length: config.get(&keys::core::MAX_MAP_LENGTH),

@@ -29,7 +29,7 @@ pub(super) async fn register(
         let aliases: Vec<_> = emitted.aliases.into_iter().collect();
         let change =
             Change { asset: &asset, extra: &emitted.event.extra, aliases: &aliases, partition: run.clone() };
-        change::register(tx, ti, &change, options).await?;
+        change::register(tx, Some(ti), &change, options).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use serde_json::Value as Json;
-use slipstream_core::ids::DagId;
+use slipstream_core::ids::{DagId, MapIndex};
 
 use super::profile::AssetKey;
 use super::{LockedTi, Options, Partition, partition, team_filter};
@@ -51,10 +51,11 @@ pub(super) enum Timetable {
     Partitioned,
 }
 
-/// Writes the event and queues the consumers.
+/// Writes the event and queues the consumers. Without a task instance the change was reported from outside, as through
+/// the REST API.
 pub(super) async fn register(
     tx: &Tx,
-    ti: &LockedTi,
+    ti: Option<&LockedTi>,
     change: &Change<'_>,
     options: &Options,
 ) -> Result<(), StoreError> {
@@ -74,7 +75,7 @@ pub(super) async fn register(
     Ok(())
 }
 
-async fn insert_event(tx: &Tx, ti: &LockedTi, change: &Change<'_>) -> Result<i64, StoreError> {
+async fn insert_event(tx: &Tx, ti: Option<&LockedTi>, change: &Change<'_>) -> Result<i64, StoreError> {
     let empty = Json::Object(serde_json::Map::new());
     let extra = if change.extra.is_null() { &empty } else { change.extra };
     let sql = tx
@@ -84,10 +85,10 @@ async fn insert_event(tx: &Tx, ti: &LockedTi, change: &Change<'_>) -> Result<i64
         )
         .bind(change.asset.id)
         .bind(extra)
-        .bind(&ti.task_id)
-        .bind(&ti.dag_id)
-        .bind(&ti.run_id)
-        .bind(ti.map_index)
+        .bind(ti.map(|ti| &ti.task_id))
+        .bind(ti.map(|ti| &ti.dag_id))
+        .bind(ti.map(|ti| &ti.run_id))
+        .bind(ti.map_or(MapIndex::UNMAPPED, |ti| ti.map_index))
         .bind(Utc::now())
         .bind(change.partition.key.as_deref());
     let row = tx.one(sql).await?;

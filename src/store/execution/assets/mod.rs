@@ -53,6 +53,27 @@ pub(super) async fn register(
     alias::register(tx, ti, outlets, events, &partition, options).await
 }
 
+/// Registers an update of an asset that was reported from outside, as `POST /assets/events` does. `None`: there is no active
+/// asset with this URI.
+///
+/// # Errors
+/// As any statement.
+pub async fn register_external(
+    tx: &Tx,
+    uri: &str,
+    extra: &Json,
+    partition_key: Option<&str>,
+    options: &Options,
+) -> Result<Option<()>, StoreError> {
+    let Some(asset) = active_asset(tx, &AssetProfile::UriRef { uri: uri.to_owned() }).await? else {
+        return Ok(None);
+    };
+    let partition = Partition { key: partition_key.map(str::to_owned), date: None };
+    let change = Change { asset: &asset, extra, aliases: &[], partition };
+    change::register(tx, None, &change, options).await?;
+    Ok(Some(()))
+}
+
 async fn register_outlet(
     tx: &Tx,
     ti: &LockedTi,
@@ -66,7 +87,7 @@ async fn register_outlet(
         events.iter().filter(|event| event.source_alias.is_none() && event.asset == asset.key).peekable();
     if said.peek().is_none() {
         let change = Change { asset, extra: &nothing, aliases: &[], partition: run.clone() };
-        change::register(tx, ti, &change, options).await?;
+        change::register(tx, Some(ti), &change, options).await?;
     }
     for event in said {
         let partition = match &event.partition_key {
@@ -75,7 +96,7 @@ async fn register_outlet(
             _ => run.clone(),
         };
         let change = Change { asset, extra: &event.extra, aliases: &[], partition };
-        change::register(tx, ti, &change, options).await?;
+        change::register(tx, Some(ti), &change, options).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::store::execution::serialized;
 /// waiting, and keeps a record of the event.
 pub(super) async fn queue(
     tx: &Tx,
-    ti: &LockedTi,
+    ti: Option<&LockedTi>,
     change: &Change<'_>,
     event_id: i64,
     consumers: &[Consumer],
@@ -50,7 +50,7 @@ struct Event<'a> {
 
 async fn queue_one(
     tx: &Tx,
-    ti: &LockedTi,
+    ti: Option<&LockedTi>,
     event: &Event<'_>,
     dag_id: &DagId,
     options: &Options,
@@ -179,16 +179,16 @@ async fn record(
     Ok(())
 }
 
-fn missing_key(ti: &LockedTi, change: &Change<'_>, consumers: &[Consumer]) -> String {
+fn missing_key(ti: Option<&LockedTi>, change: &Change<'_>, consumers: &[Consumer]) -> String {
     let names: Vec<_> = consumers.iter().map(|consumer| format!("'{}'", consumer.dag_id)).collect();
     format!(
         "Listening Dags are partition-aware but the run has no partition key (listening_dags=[{}], asset_id={}, \
          run_id={}, dag_id={}, task_id={})",
         names.join(", "),
         change.asset.id,
-        ti.run_id,
-        ti.dag_id,
-        ti.task_id
+        ti.map_or("None", |ti| ti.run_id.as_str()),
+        ti.map_or("None", |ti| ti.dag_id.as_str()),
+        ti.map_or("None", |ti| ti.task_id.as_str())
     )
 }
 
@@ -214,7 +214,12 @@ fn exceeded(event: &Event<'_>, dag_id: &DagId, produced: usize, source: &str) ->
     )
 }
 
-async fn log(tx: &Tx, ti: &LockedTi, event: &str, extra: String) -> Result<(), StoreError> {
+async fn log(tx: &Tx, ti: Option<&LockedTi>, event: &str, extra: String) -> Result<(), StoreError> {
+    let Some(ti) = ti else {
+        // The audit log is about Dags.
+        tracing::warn!(event, "{extra}");
+        return Ok(());
+    };
     let entry = LogEntry {
         event: event.to_owned(),
         dag_id: ti.dag_id.clone(),

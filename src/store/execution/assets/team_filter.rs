@@ -28,13 +28,19 @@ enum Teamless {
 /// Keeps the consumers that accept the producer's team and that the producer allows.
 pub(super) async fn filter(
     tx: &Tx,
-    ti: &LockedTi,
+    ti: Option<&LockedTi>,
     asset_id: i64,
     consumers: Vec<Consumer>,
 ) -> Result<Vec<Consumer>, StoreError> {
-    let source = teams::of_dag(tx, MultiTeam::On, &ti.dag_id).await?;
+    let source = match ti {
+        Some(ti) => teams::of_dag(tx, MultiTeam::On, &ti.dag_id).await?,
+        None => None,
+    };
     let accepted = accepted_producers(tx, asset_id).await?;
-    let allowed = allowed_consumers(tx, ti, asset_id).await?;
+    let allowed = match ti {
+        Some(ti) => allowed_consumers(tx, ti, asset_id).await?,
+        None => None,
+    };
     let mut kept = Vec::with_capacity(consumers.len());
     for consumer in consumers {
         let team = teams::of_dag(tx, MultiTeam::On, &consumer.dag_id).await?;
