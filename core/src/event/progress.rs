@@ -54,6 +54,12 @@ impl Progress {
         self.fired
     }
 
+    /// The events that are remembered, which a firing to come may list.
+    pub fn remembered(&self) -> impl Iterator<Item = Position> + '_ {
+        let held = self.memory.values().flat_map(|memory| memory.held.iter().chain(&memory.begun));
+        held.flat_map(|held| held.matched.positions.iter().copied())
+    }
+
     /// Whether nothing is remembered but how far the log was read and how often it fired: such a progress need not be
     /// kept as long as no event before [`Progress::position`] can come again and no firings are counted.
     pub fn is_blank(&self) -> bool {

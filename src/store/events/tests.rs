@@ -249,7 +249,15 @@ fn old_events_are_removed_unless_someone_needs_them() {
         db.exec(db.sql("INSERT INTO slipstream_cursor (name, position) VALUES ('engine', 4)")).await.unwrap();
         assert_eq!(run(200).await, 2, "the engine has not seen what follows");
         db.exec(db.sql("UPDATE slipstream_cursor SET position = 6")).await.unwrap();
-        assert_eq!(run(200).await, 2);
+        let state = json!({"spec": "x", "state": {"p": 6, "m": {"0": {"h": [{"p": [5], "t": [0, 0]}]}}}});
+        let sql = db
+            .sql("INSERT INTO slipstream_trigger_state (trigger_id, progress, position) VALUES (1, ?, 6)")
+            .bind(state);
+        db.exec(sql).await.unwrap();
+        assert_eq!(run(200).await, 1);
+        assert_eq!(positions(db, &Filter::default()).await, [5], "a trigger remembers it");
+        db.exec(db.sql("DELETE FROM slipstream_trigger_state")).await.unwrap();
+        assert_eq!(run(200).await, 1);
         assert_eq!(send(db, &[event("new")]).await[0].position, Position(7), "no position twice");
     });
 }
