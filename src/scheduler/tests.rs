@@ -240,6 +240,27 @@ fn a_run_of_the_future_is_left_as_it_is() {
 }
 
 #[test]
+fn tasks_that_cannot_run_do_not_stand_in_the_way_of_others_of_their_run() {
+    on_each_database(async |db| {
+        let one_at_a_time = json!({"max_active_tis_per_dag": 1});
+        let version = dag(db, &[("many", &[], one_at_a_time), ("z", &[], json!({}))]).await;
+        let copies = (0..20).map(|index| waiting("many").copy(index));
+        run(db, version, &copies.chain([waiting("z")]).collect::<Vec<_>>()).await;
+        let urgent = "UPDATE task_instance SET state = 'scheduled', try_number = 1, \
+             priority_weight = CASE WHEN task_id = 'many' THEN 10 ELSE 1 END";
+        db.exec(db.sql(urgent)).await.unwrap();
+        db.exec(db.sql("UPDATE dag SET has_task_concurrency_limits = ?").bind(true)).await.unwrap();
+        let (mut scheduler, _home) = scheduler(db, 32).await;
+
+        scheduler.tick_now().await.unwrap();
+
+        assert_eq!(state(db, "z").await, Some(TaskState::Queued));
+        let many = "SELECT count(*) AS n FROM task_instance WHERE task_id = 'many' AND state = 'queued'";
+        assert_eq!(first(db, many).await.int("n").unwrap(), 1);
+    });
+}
+
+#[test]
 fn copies_are_of_the_version_of_the_row_that_they_come_from() {
     on_each_database(async |db| {
         let expand = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": [1, 2, 3]}}});

@@ -78,6 +78,9 @@ pub enum RunRefused {
     /// Its partition key is empty or too long.
     #[error("{0}")]
     PartitionKey(String),
+    /// Nobody can tell the priority weight of one of its tasks.
+    #[error("Unknown priority strategy {0}")]
+    WeightRule(String),
     /// Its conf, or a default of the Dag's params, does not satisfy the params' schemas.
     #[error(transparent)]
     Params(#[from] ParamError),
@@ -111,7 +114,10 @@ pub fn check(request: &RunRequest, rules: &RunIdRules) -> Result<(), RunRefused>
         }
     }
     params::check(&dag.dag.params, run.conf.as_ref())?;
-    Ok(())
+    match dag.dag.iter().find_map(|(_, task)| task.weight_rule.unknown_strategy()) {
+        Some(strategy) => Err(RunRefused::WeightRule(strategy.to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// Creates runs with their task instances and deadlines; the answers are in the order of the requests.
@@ -226,5 +232,53 @@ fn ti_run(row: &RunRow) -> TaskInstanceRun {
         run_id: row.run.run_id.clone(),
         dag_version_id: row.dag_version_id,
         context_carrier: row.context_carrier.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use slipstream_core::state::{RunState, RunType};
+
+    use super::super::dag_bag::DagBag;
+    use super::super::runs::run_id::DoubleDot;
+    use super::super::testing::{self, at, block_on};
+    use super::*;
+
+    #[test]
+    fn a_run_with_a_task_whose_weight_nobody_knows_is_refused() {
+        block_on(async {
+            let (_directory, db) = testing::sqlite().await;
+            testing::dag(&db, "d").await;
+            let weight = "<plugin.ByName object at 0x7fd4264d6650>";
+            let expand = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": [1]}}});
+            let mapped = json!({"task_id": "m", "task_type": "T", "_is_mapped": true, "_needs_expansion": true, "partial_kwargs": {"weight_rule": weight}, "expand_input": expand, "_expand_input_attr": "expand_input"});
+            let timetable = json!({"__type": "airflow.timetables.simple.NullTimetable", "__var": {}});
+            let tasks = [json!({"__type": "operator", "__var": mapped})];
+            let dag = json!({"dag_id": "d", "tasks": tasks, "timetable": timetable, "timezone": "UTC"});
+            testing::serialized_dag(&db, "d", dag).await;
+            let dag_id = DagId::from("d");
+            let dags = DagBag::default().latest(&db, &BTreeSet::from([dag_id.clone()])).await.unwrap();
+            let run = NewRun {
+                dag_id: dag_id.clone(),
+                run_id: "r".into(),
+                run_type: RunType::Manual,
+                triggered_by: TriggeredBy::Timetable,
+                triggering_user_name: None,
+                logical_date: None,
+                data_interval: None,
+                run_after: at(0),
+                state: RunState::Queued,
+                conf: None,
+                creating_job_id: None,
+                backfill_id: None,
+                partition_key: None,
+                partition_date: None,
+            };
+            let rules = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
+            let request = RunRequest { run, dag: Arc::clone(&dags[&dag_id]) };
+            let why = check(&request, &rules).unwrap_err();
+            assert_eq!(why.to_string(), format!("Unknown priority strategy {weight}"));
+        });
     }
 }

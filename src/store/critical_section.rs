@@ -112,8 +112,9 @@ pub async fn enqueue(
                 Err(refusal) => tell(&candidate, refusal),
             }
         }
-        let learned = queued.len() > before || admission.starved().len() > known;
-        if !full || !learned {
+        // What turned out to be starved stood in the ranks before others of its run, which come into the next page.
+        let cleared = admission.starved().len() > known;
+        if !cleared && !(full && queued.len() > before) {
             break;
         }
     }

@@ -88,4 +88,12 @@ impl WeightRule {
             path => Self::Custom(path.into()),
         }
     }
+
+    /// The text that stands for a strategy and cannot be the import path of one. A strategy that is given as an object to a
+    /// mapped task is serialized as Python shows the object; Airflow fails when it needs its weight.
+    pub fn unknown_strategy(&self) -> Option<&str> {
+        let Self::Custom(path) = self else { return None };
+        let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c == '_' || c.is_alphanumeric());
+        (!path.split('.').all(is_name)).then_some(path)
+    }
 }

@@ -103,7 +103,10 @@ fn refused(why: &RunRefused) -> Refusal {
     let reason = match why {
         RunRefused::NotPartitioned(_) => "not_partitioned",
         RunRefused::PartitionKey(_) => "invalid_partition_key",
-        RunRefused::RunId(_) | RunRefused::DataInterval | RunRefused::Params(_) => "value_error",
+        RunRefused::RunId(_)
+        | RunRefused::DataInterval
+        | RunRefused::Params(_)
+        | RunRefused::WeightRule(_) => "value_error",
     };
     Refusal::new(400, reason, why.to_string())
 }
