@@ -16,7 +16,7 @@ use crate::store::audit_log;
 use crate::store::callbacks::{self, CallbackRequest, EmailKind};
 use crate::store::dag_bag::{CachedDag, Dags};
 use crate::store::ended_tis::{self, EndedTi};
-use crate::store::failure::{self, FailedTask, log_entry};
+use crate::store::failure::{self, FailedTask, Failure, log_entry};
 use crate::store::{StoreError, Tx, retry};
 use crate::telemetry::metrics;
 
@@ -66,6 +66,8 @@ struct Mended {
     runs: Vec<(DagId, RunId)>,
     /// Rows that another transaction holds.
     locked: HashSet<TiKey>,
+    /// Tries that were failed, with the reason.
+    failed: Vec<(Failure, String)>,
 }
 
 impl Scheduler {
@@ -115,6 +117,9 @@ impl Scheduler {
         let held = self.executor.held_tasks();
         let this: &Self = self;
         let mended = retry("executor events", || this.mend(&tries, &held, now)).await?;
+        for (failure, why) in &mended.failed {
+            self.listeners.task_failed(&failure.key, failure.state, why);
+        }
         for (dag_id, run_id) in mended.runs {
             self.agenda.look_at_named(dag_id, run_id);
         }
@@ -142,18 +147,20 @@ impl Scheduler {
         let locked = ended_tis::existing(&tx, &missing).await?;
         let dag_ids: BTreeSet<_> = rows.iter().map(|ti| ti.key.dag_id.clone()).collect();
         let dags = self.bag.latest(&tx, &dag_ids).await?;
-        let mut runs = Vec::new();
+        let (mut runs, mut failed) = (Vec::new(), Vec::new());
         for ti in &rows {
             let (report, info) = tries.get(&ti.key).copied().unwrap_or((Report::Success, None));
             if !self.is_mismatch(ti, report, held) {
                 continue;
             }
             let message = mismatch_message(ti, report, info, self.options.parallelism);
-            self.settle(&tx, &dags, Mismatch { ti, report, message }, now).await?;
+            let why = message.clone();
+            let failure = self.settle(&tx, &dags, Mismatch { ti, report, message }, now).await?;
+            failed.extend(failure.map(|failure| (failure, why)));
             runs.push((ti.key.dag_id.clone(), ti.key.run_id.clone()));
         }
         tx.commit().await?;
-        Ok(Mended { runs, locked })
+        Ok(Mended { runs, locked, failed })
     }
 
     /// Whether the row still looks as if the try were going on, and nobody else has taken it over meanwhile.
@@ -173,7 +180,7 @@ impl Scheduler {
         dags: &Dags,
         mismatch: Mismatch<'_>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Failure>, StoreError> {
         let Mismatch { ti, report, message } = mismatch;
         let (dag_id, task_id) = (ti.key.dag_id.as_str(), ti.key.task_id.as_str());
         metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
@@ -182,7 +189,8 @@ impl Scheduler {
         let Some((dag, task)) =
             dags.get(&ti.key.dag_id).and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?)))
         else {
-            return ended_tis::set_state(tx, ti.id, executor_state(report), now).await;
+            ended_tis::set_state(tx, ti.id, executor_state(report), now).await?;
+            return Ok(None);
         };
         let may_retry = failure::may_retry(
             ti.state,
@@ -196,15 +204,16 @@ impl Scheduler {
             callbacks::send(tx, &request, now).await?;
         }
         if ti.state == Some(TaskState::Restarting) && report == Report::Success {
-            return ended_tis::restart(tx, ti.id, ti.key.try_number + task.retry.retries, now).await;
+            ended_tis::restart(tx, ti.id, ti.key.try_number + task.retry.retries, now).await?;
+            return Ok(None);
         }
         if task.email.to.is_some() && (task.email.on_failure || task.email.on_retry) {
             let kind = if may_retry { EmailKind::Retry } else { EmailKind::Failure };
             callbacks::send(tx, &CallbackRequest::Email { ti: ti.id, kind, msg: message }, now).await?;
         }
-        failure::handle_failure(tx, ti.id, &failed_task(dag, task), now).await?;
+        let failure = failure::handle_failure(tx, ti.id, &failed_task(dag, task), now).await?;
         metrics::incr("ti_failures", &[("dag_id", dag_id), ("task_id", task_id)]);
-        Ok(())
+        Ok(failure)
     }
 
     async fn process_callbacks(&self, ended: &[Ended]) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipstream_core::ids::{DagId, RunId, TiKey};
-use slipstream_core::state::RunState;
+use slipstream_core::state::{RunState, TaskState};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -55,6 +55,15 @@ impl Listeners {
             "dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index.0,
         });
         self.send(self.wishes.assets, "listeners.assets", args);
+    }
+
+    /// `on_task_instance_failed` for a try that the scheduler ended, because nobody else could; `error` says why.
+    pub(super) fn task_failed(&self, key: &TiKey, state: TaskState, error: &str) {
+        let args = json!({
+            "dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index.0,
+            "state": state.as_str(), "error": error,
+        });
+        self.send(self.wishes.tasks, "listeners.task_failed", args);
     }
 
     /// `on_starting` or `before_stopping`.

@@ -17,6 +17,8 @@ pub(super) struct Wishes {
     pub(super) runs: bool,
     /// Assets that tasks update.
     pub(super) assets: bool,
+    /// Tasks that fail.
+    pub(super) tasks: bool,
     /// The scheduler's start and end.
     pub(super) lifecycle: bool,
     /// `task_instance_mutation_hook`.
@@ -68,6 +70,7 @@ async fn ask(service: &LazyService) -> Result<Wishes, PythonError> {
     Ok(Wishes {
         runs: wants("runs"),
         assets: wants("assets"),
+        tasks: wants("tasks"),
         lifecycle: wants("lifecycle"),
         policy: policy.as_bool().unwrap_or_default(),
     })

@@ -16,6 +16,9 @@ RUNS = {
 ASSETS = ("on_asset_changed", "on_asset_event_emitted")
 """The hooks for updates of assets."""
 
+TASKS = ("on_task_instance_failed",)
+"""The hooks for tries that the scheduler ends."""
+
 LIFECYCLE = ("on_starting", "before_stopping")
 """The hooks for the scheduler itself."""
 
@@ -34,7 +37,8 @@ def wanted() -> dict[str, bool]:
     def any_of(names: Any) -> bool:
         return any(getattr(found, name).get_hookimpls() for name in names)
 
-    return {"runs": any_of(RUNS.values()), "assets": any_of(ASSETS), "lifecycle": any_of(LIFECYCLE)}
+    wishes = {"runs": RUNS.values(), "assets": ASSETS, "tasks": TASKS, "lifecycle": LIFECYCLE}
+    return {what: any_of(names) for what, names in wishes.items()}
 
 
 def dag_run(dag_id: str, run_id: str, state: str, msg: str) -> None:
@@ -93,6 +97,36 @@ def assets(dag_id: str, run_id: str, task_id: str, map_index: int) -> int:
         return len(events)
 
 
+def task_failed(dag_id: str, run_id: str, task_id: str, map_index: int, state: str, error: str) -> None:
+    """Tell the listeners of a try that the scheduler has failed, as ``TaskInstance.handle_failure`` does."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+    from sqlalchemy.orm.attributes import set_committed_value
+
+    hook = hooks().on_task_instance_failed
+    if not hook.get_hookimpls():
+        return
+    with create_session() as session:
+        query = select(TaskInstance).where(
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.run_id == run_id,
+            TaskInstance.task_id == task_id,
+            TaskInstance.map_index == map_index,
+        )
+        ti = session.scalar(query)
+        if ti is None:
+            return
+        # It may have gone on since.
+        set_committed_value(ti, "state", TaskInstanceState(state))
+        dag = latest_dag(dag_id, session)
+        if dag is not None and dag.has_task(task_id):
+            ti.task = dag.get_task(task_id)
+        # Airflow names this state whatever the state was.
+        hook(previous_state=TaskInstanceState.RUNNING, task_instance=ti, error=error)
+
+
 def tell_of_asset(found: Any, event: Any) -> None:
     """Call both hooks for one event of an asset."""
     from airflow.listeners.types import AssetEvent
@@ -127,4 +161,10 @@ def lifecycle(event: str, job_id: int) -> None:
             getattr(hooks(), event)(component=job)
 
 
-OPS = {"wanted": wanted, "dag_run": dag_run, "assets": assets, "lifecycle": lifecycle}
+OPS = {
+    "wanted": wanted,
+    "dag_run": dag_run,
+    "assets": assets,
+    "task_failed": task_failed,
+    "lifecycle": lifecycle,
+}
