@@ -112,13 +112,13 @@ impl Config {
         })
     }
 
+    /// Without `sql_alchemy_max_overflow`: a connection beyond those that are kept costs a log-in at the busiest moment, and
+    /// waiting for one of the others is shorter.
     fn pool_size(&self) -> u32 {
-        let size = self.get(&keys::database::SQL_ALCHEMY_POOL_SIZE);
-        let overflow = self.get(&keys::database::SQL_ALCHEMY_MAX_OVERFLOW);
-        if size <= 0 || overflow < 0 {
-            return UNLIMITED;
+        match u32::try_from(self.get(&keys::database::SQL_ALCHEMY_POOL_SIZE)) {
+            Ok(0) | Err(_) => UNLIMITED,
+            Ok(size) => size.clamp(3, UNLIMITED),
         }
-        u32::try_from(size + overflow).unwrap_or(UNLIMITED).clamp(3, UNLIMITED)
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Target {
 
 /// How long a new connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Most connections that are kept whether they are used or not.
+const MOST_KEPT: u32 = 10;
 /// How long a SQLite writer waits for another one. Stock Airflow gives up after five seconds.
 const SQLITE_BUSY: Duration = Duration::from_secs(30);
 
@@ -46,7 +48,7 @@ impl Db {
         let mut options = ConnectOptions::new(target.url.clone());
         options
             .max_connections(target.max_connections)
-            .min_connections(0)
+            .min_connections(kept(target))
             .acquire_timeout(Duration::from_secs(20))
             .connect_timeout(CONNECT_LIMIT)
             .idle_timeout(Duration::from_secs(300))
@@ -83,6 +85,15 @@ impl Db {
     pub async fn close(self) {
         // A pool that cannot be closed is dropped all the same.
         let _ = self.inner.close().await;
+    }
+}
+
+/// How many connections are opened at once and kept. A log-in to PostgreSQL (SCRAM) takes many hundred turns of the event
+/// loop: on a busy process that opened a connection when it needed one, a task would wait for seconds.
+fn kept(target: &Target) -> u32 {
+    match target.dialect {
+        Dialect::Postgres => target.max_connections.min(MOST_KEPT),
+        Dialect::Sqlite => 0,
     }
 }
 

@@ -7,6 +7,4 @@ keys! { "database":
     SQL_ALCHEMY_SCHEMA: String = "sql_alchemy_schema", "";
     /// Connections that are kept.
     SQL_ALCHEMY_POOL_SIZE: i64 = "sql_alchemy_pool_size", 5;
-    /// Connections beyond that; −1: no limit.
-    SQL_ALCHEMY_MAX_OVERFLOW: i64 = "sql_alchemy_max_overflow", 10;
 }
