@@ -27,7 +27,7 @@ def event_custom_condition():
     consumer = start_on(consume(), Event("number").sum("data.value", at_least=100), at_most=1)
     for number in (5, 10, 15):
         producer = streaming(produce.override(task_id=f"produce_{number}")(number))
-        stop_on(producer, TaskState(consumer), mark="success")
+        stop_on(producer, TaskState(consumer), mark="success", grace=1)
 
 
 event_custom_condition()

@@ -21,7 +21,7 @@ def event_online_learning():
         while True:
             batch += 1
             events.send("data.prepared", {"batch": batch})
-            time.sleep(2)
+            time.sleep(3)
 
     @task
     def train(triggering_events=None):
@@ -47,9 +47,10 @@ def event_online_learning():
     start_on(trained, Event("data.prepared"), when_running="queue", at_most=3)
     start_on(validated, TaskState(trained), when_running="queue")
     start_on(deployed, Event("model.validated", where="data.score > 0.8"), when_running="queue")
-    restart_on(served, Event("model.deployed"))
+    # Python code does not notice that it should end, so it need not be waited for.
+    restart_on(served, Event("model.deployed"), grace=1)
     for endless in (prepared, served):
-        stop_on(endless, TaskState(deployed).count(3), mark="success")
+        stop_on(endless, TaskState(deployed).count(3), mark="success", grace=1)
 
 
 event_online_learning()
