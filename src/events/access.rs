@@ -222,6 +222,19 @@ impl Caller {
         Ok(())
     }
 
+    /// Whether a right is given in every namespace: for what concerns Dags rather than events.
+    ///
+    /// # Errors
+    /// [`Denied::NoRight`].
+    pub fn may_everywhere(&self, right: Right) -> Result<(), Denied> {
+        match self {
+            Self::Token(token) if !token.namespaces.is_any() || !token.rights.contains(&right) => {
+                Err(no_right(token, right, "*"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether everything may be done in a namespace; `*`: in all of them.
     fn may(&self, right: Right, namespace: &str) -> Result<(), Denied> {
         match self {

@@ -129,7 +129,7 @@ def main() -> int:
         kills = 0
         try:
             while time.time() < deadline:
-                time.sleep(dice.uniform(0.5, 3))
+                time.sleep(dice.uniform(0.3, 1.5))
                 sending = any(sender.is_alive() for sender in senders)
                 cursor.execute("select (select last_position from slipstream_log_head) - position from slipstream_cursor"
                                " where name = 'engine'")

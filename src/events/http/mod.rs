@@ -10,6 +10,7 @@
 //! | `GET /events/stream` | Server-Sent Events, resumed by `Last-Event-ID` |
 //! | `POST /events/hooks/NAME` | a webhook with a signature |
 //! | `/events/subscriptions…` | durable named subscriptions |
+//! | `/triggers…` | triggers, see [`triggers`] |
 
 mod body;
 mod error;
@@ -19,6 +20,7 @@ mod query;
 mod send;
 mod stream;
 mod subscriptions;
+mod triggers;
 mod who;
 
 #[cfg(test)]
@@ -41,6 +43,7 @@ pub fn router(service: Service) -> Router {
         .route("/events/hooks/{name}", post(hooks::deliver))
         .route("/events/{position}", get(list::one))
         .merge(subscriptions::routes())
+        .merge(triggers::routes())
         .layer(limit)
         .with_state(service)
 }

@@ -430,5 +430,31 @@ fn a_webhook_is_taken_by_its_signature_and_once() {
         assert_eq!(again, json!({"events": [{"position": 1, "duplicate": true}]}));
         let event = events::get(db, slipstream_core::event::Position(1)).await.unwrap().unwrap();
         assert_eq!((event.event_type.as_str(), event.namespace.as_str()), ("github.push", "code"));
+fn triggers_are_added_paused_explained_and_deleted() {
+    testing::on_each_database(async |db| {
+        let server = Server::start(db, &[]).await;
+        testing::dag(db, "d").await;
+        let spec = json!({"version": 1, "on": {"event": {"key": "k"}}, "do": {"run": {}}});
+        let new = json!({"name": "mine", "dag_id": "d", "spec": spec}).to_string();
+        let json = [("content-type", "application/json")];
+        let (status, answer) = server.call(Method::POST, "/triggers", &json, &new).await;
+        assert_eq!((status, &answer["status"]), (StatusCode::CREATED, &json!("active")), "{answer}");
+        let (status, answer) = server.call(Method::POST, "/triggers", &json, &new).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        let wrong = new.replace("\"do\"", "\"doo\"");
+        let (status, answer) = server.call(Method::POST, "/triggers", &json, &wrong).await;
+        assert!(status == StatusCode::BAD_REQUEST && answer.to_string().contains("doo"), "{answer}");
+        let (_, answer) = server.call(Method::POST, "/triggers/mine/pause", &[], "").await;
+        assert_eq!(answer["status"], "paused");
+        server.send(&json!({"type": "t", "subject": "k"})).await;
+        let told = server.get("/triggers/explain?event=1").await;
+        assert!(told.to_string().contains("mine: it is paused"), "{told}");
+        let (_, answer) = server.call(Method::POST, "/triggers/mine/resume", &[], "").await;
+        assert_eq!(answer["from_position"], 1);
+        let (status, _) = server.call(Method::DELETE, "/triggers/mine", &[], "").await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+        let (status, _) = server.call(Method::GET, "/triggers/mine", &[], "").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(server.get("/triggers").await, json!({"triggers": []}));
     });
 }
