@@ -3,7 +3,8 @@
 Each measurement has a database and a scheduler of its own; events go in by HTTP, as everybody's would.
 
 * ``ingest``: batches of events over several connections, with 100 triggers of which one in a hundred events makes one fire;
-* ``latency``: single events at a steady rate; from the moment before an event is sent until its run's row can be read;
+* ``latency``: single events at a steady rate, one in ``--every`` of which makes a run; from the moment before it is sent
+  until its run's row can be read;
 * ``history``: the same with 10 and with 10,000 finished runs in the database.
 
     python benches/events/bench.py --measure ingest --measure latency
@@ -122,7 +123,7 @@ def ingest(total: int, batch: int, senders: int) -> dict:
                 "evaluated_per_s": round(total / evaluated)}
 
 
-def latency(rate: float, seconds: float, history: int = 0) -> dict:
+def latency(rate: float, seconds: float, every: int, history: int = 0) -> dict:
     with tempfile.TemporaryDirectory() as folder, deployment(folder) as one:
         one.begin(100, history)
         source, sent, seen = str(uuid.uuid4()), {}, {}
@@ -132,7 +133,7 @@ def latency(rate: float, seconds: float, history: int = 0) -> dict:
         def watch() -> None:
             cursor = connect(one.sqlalchemy_url().replace("+psycopg2", "")).cursor()
             last = 0
-            while not done.is_set() or len(seen) < number and time.perf_counter() < done_at[0] + 15:
+            while not done.is_set() or len(seen) < (number + every - 1) // every and time.perf_counter() < done_at[0] + 15:
                 cursor.execute("select dr.id, dr.conf->'triggering_events'->0->>'id' from dag_run dr where id > %s"
                                " and run_type = 'manual' and run_id like 'event%%'", (last,))
                 now = time.perf_counter()
@@ -153,9 +154,11 @@ def latency(rate: float, seconds: float, history: int = 0) -> dict:
                 if (pause := at - time.perf_counter()) > 0:
                     time.sleep(pause)
                 moment = time.perf_counter()
-                post(connection, event(n, f"key{n % 100}", {"n": n}, source))
-                with lock:
-                    sent[str(n)] = moment
+                fires = n % every == 0
+                post(connection, event(n, f"key{n // every % 100}", {"n": n if fires else -1}, source))
+                if fires:
+                    with lock:
+                        sent[str(n)] = moment
 
         threads = [threading.Thread(target=work, args=(part,)) for part in range(senders)]
         for thread in threads:
@@ -168,7 +171,7 @@ def latency(rate: float, seconds: float, history: int = 0) -> dict:
         watcher.join()
         times = sorted((seen[name] - sent[name]) * 1000 for name in sent if name in seen)
         cut = lambda part: round(times[min(len(times) - 1, int(len(times) * part))], 1)  # noqa: E731
-        return {"rate_asked": rate, "rate": round(number / took), "old_runs": history, "events": number,
+        return {"rate_asked": rate, "rate": round(number / took), "one_run_per": every, "old_runs": history, "events": number,
                 "runs_seen": len(times), "p50_ms": cut(0.5), "p95_ms": cut(0.95), "p99_ms": cut(0.99),
                 "mean_ms": round(statistics.mean(times), 1)}
 
@@ -180,6 +183,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--senders", type=int, default=4)
     parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--every", type=int, default=10, help="one event in so many makes a run, all concern a trigger")
     parser.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
     print(json.dumps({"cores": os.cpu_count(), "load": os.getloadavg()}))
@@ -187,10 +191,10 @@ def main() -> None:
         if measure == "ingest":
             print("ingest", json.dumps(ingest(options.events, options.batch, options.senders)), flush=True)
         elif measure == "latency":
-            print("latency", json.dumps(latency(options.rate, options.seconds)), flush=True)
+            print("latency", json.dumps(latency(options.rate, options.seconds, options.every)), flush=True)
         else:
             for runs in (10, 10_000):
-                print("history", json.dumps(latency(50, options.seconds, runs)), flush=True)
+                print("history", json.dumps(latency(50, options.seconds, 1, runs)), flush=True)
 
 
 if __name__ == "__main__":

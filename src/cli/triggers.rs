@@ -329,6 +329,9 @@ fn to_json(row: &TriggerRow) -> Value {
 async fn show(db: &Db, name: &str) -> Result<(), Failure> {
     let row = registry::named(db, name).await?;
     println!("{:#}", to_json(&row));
+    if let Err(error) = TriggerSpec::from_json(&row.spec) {
+        println!("left out: {error}");
+    }
     for letter in dead_letters::parked(db, row.id).await? {
         println!(
             "parked: event {} {}: {} (attempts: {})",

@@ -56,24 +56,31 @@ struct Question<'a> {
 }
 
 impl Engine {
-    /// Evaluates the next events; in smaller and smaller portions while one cannot be written.
+    /// Evaluates the next events. When the database refuses what follows from them, each effect is written by itself; when
+    /// that does not help, one event at a time; and an event at which even that fails is parked for every trigger that it
+    /// concerns. Nothing holds up what comes after it.
     ///
     /// # Errors
     /// As any statement; then nothing was done.
     pub(super) async fn evaluate(&mut self, now: DateTime<Utc>) -> Result<Evaluated, StoreError> {
-        match self.evaluate_some(MOST, Care::Together, now).await {
-            Err(error) if !error.is_transient() => {
-                tracing::warn!(%error, "events could not be evaluated together; the next ones are evaluated one by one");
-                self.evaluate_some(1, Care::Apart, now).await
+        let mut why = None;
+        for (most, care) in [(MOST, Care::Together), (MOST, Care::Apart), (1, Care::Apart)] {
+            match self.evaluate_some(most, care, None, now).await {
+                Err(error) if !error.is_transient() => {
+                    tracing::warn!(%error, most, ?care, "events could not be evaluated; it is tried more carefully");
+                    why = Some(error.to_string());
+                }
+                other => return other,
             }
-            other => other,
         }
+        self.evaluate_some(1, Care::Apart, why.as_deref(), now).await
     }
 
     async fn evaluate_some(
         &mut self,
         most: i64,
         care: Care,
+        poison: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Evaluated, StoreError> {
         let tx = self.db.begin().await?;
@@ -87,7 +94,10 @@ impl Engine {
             tx.rollback().await?;
             return Ok(Evaluated { events: Some(0), position, hints: Hints::default() });
         }
-        let (last, hints) = self.put(&tx, &events, care, now).await?;
+        let (last, hints) = match poison {
+            None => self.put(&tx, &events, care, now).await?,
+            Some(why) => (self.park(&tx, &events, why, now).await?, Hints::default()),
+        };
         cursor::advance(&tx, cursor::ENGINE, last).await?;
         tx.commit().await?;
         Ok(Evaluated { events: Some(events.len()), position: last, hints })
@@ -162,6 +172,23 @@ impl Engine {
         written.retain(|decision| decision.position <= last);
         decisions::save(tx, &deduplicated(written)).await?;
         Ok((last, hints))
+    }
+
+    /// Parks events for every trigger that they concern; returns the last.
+    async fn park(
+        &mut self,
+        tx: &Tx,
+        events: &[Event],
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Position, StoreError> {
+        let runs = self.runs_concerned(tx, events, &mut Memory::default(), now).await?;
+        for question in questions(&self.catalog, &runs, events, &mut Vec::new()) {
+            let (trigger, run_id) = (question.armed.row.id, &question.key.run_id);
+            tracing::error!(trigger = %question.armed.row.name, position = %question.event.position, run_id, "the event is parked: {why}");
+            dead_letters::park(tx, trigger, run_id, question.event.position, why, now).await?;
+        }
+        Ok(events.last().map(|event| event.position).unwrap_or_default())
     }
 
     /// The active runs in which tasks' triggers may see one of these events.

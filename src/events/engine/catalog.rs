@@ -240,10 +240,11 @@ impl Catalog {
             let mut set = TaskTriggers { dag_id: Some(dag.dag.dag_id.clone()), ..TaskTriggers::default() };
             for found in super::sync::triggers_of(&dag.dag) {
                 let Some(row) = self.named(&found.name).filter(|row| row.task_id.is_some()) else { continue };
+                let Ok(spec) = &found.declared.spec else { continue };
                 let armed = Armed {
                     row: Arc::clone(row),
-                    json: Arc::new(found.spec.json().clone()),
-                    spec: Arc::new(found.spec),
+                    json: Arc::new(found.declared.json.clone()),
+                    spec: Arc::new(spec.clone()),
                     hash: found.hash.into(),
                 };
                 set.enter(armed);

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use slipstream_core::dag::Dag;
-use slipstream_core::event::{Declared, Position, TriggerSpec};
+use slipstream_core::event::{Declared, Position};
 use slipstream_core::ids::{DagId, TaskId};
 
 use super::catalog::{Catalog, default_name};
@@ -18,44 +18,35 @@ use crate::store::{Db, StoreError, Tx};
 
 /// A trigger of a Dag.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     /// Its name, unique among all triggers.
     pub(super) name: String,
     /// Its task; `None` for the Dag.
     pub(super) task_id: Option<TaskId>,
-    /// What it says.
-    pub(super) spec: TriggerSpec,
+    /// As it is written, and what it means.
+    pub(super) declared: &'a Declared,
     /// Hash of what it says.
     pub(super) hash: String,
 }
 
-/// The triggers of a version of a Dag. One that cannot be read is left out, which the log tells.
-pub(super) fn triggers_of(dag: &Dag) -> Vec<Found> {
-    let of_dag = dag.event_triggers.iter().enumerate().map(|(ordinal, declared)| (None, ordinal, declared));
+/// The triggers of a version of a Dag; also those that mean nothing, so that they can be shown.
+pub(super) fn triggers_of(dag: &Dag) -> Vec<Found<'_>> {
+    let of_dag = dag.event_triggers.iter().enumerate().map(|(ordinal, one)| (None, ordinal, one));
     let of_tasks = dag.iter().flat_map(|(_, task)| {
-        let triggers = task.slipstream.iter().flat_map(|events| events.triggers.iter().enumerate());
-        triggers.map(|(ordinal, declared)| (Some(task.task_id.clone()), ordinal, declared))
+        let triggers = task.slipstream.iter().flat_map(|events| &events.triggers).enumerate();
+        triggers.map(|(ordinal, one)| (Some(task.task_id.clone()), ordinal, one))
     });
     of_dag
         .chain(of_tasks)
-        .filter_map(|(task_id, ordinal, declared)| found(dag, task_id, ordinal, declared))
+        .map(|(task_id, ordinal, declared)| {
+            let name = match (declared.json.get("name").and_then(Value::as_str), &task_id) {
+                (Some(name), Some(task_id)) => format!("{}.{task_id}:{name}", dag.dag_id),
+                (Some(name), None) => format!("{}:{name}", dag.dag_id),
+                (None, task_id) => default_name(&dag.dag_id, task_id.as_ref(), ordinal),
+            };
+            Found { name, task_id, hash: hash(&declared.json), declared }
+        })
         .collect()
-}
-
-fn found(dag: &Dag, task_id: Option<TaskId>, ordinal: usize, declared: &Declared) -> Option<Found> {
-    let written = declared.json.get("name").and_then(Value::as_str);
-    let name = match (written, &task_id) {
-        (Some(name), Some(task_id)) => format!("{}.{task_id}:{name}", dag.dag_id),
-        (Some(name), None) => format!("{}:{name}", dag.dag_id),
-        (None, task_id) => default_name(&dag.dag_id, task_id.as_ref(), ordinal),
-    };
-    match &declared.spec {
-        Ok(spec) => Some(Found { name, task_id, hash: hash(&declared.json), spec: spec.clone() }),
-        Err(error) => {
-            tracing::error!(trigger = name, %error, "a trigger in a Dag file cannot be read, so it does nothing");
-            None
-        }
-    }
 }
 
 /// A hash that two equal specs share.
@@ -170,7 +161,7 @@ impl Sync {
 async fn write_dag(
     tx: &Tx,
     dag_id: &DagId,
-    found: &[Found],
+    found: &[Found<'_>],
     rows: &[&TriggerRow],
     head: Position,
     now: DateTime<Utc>,
@@ -189,7 +180,7 @@ async fn write_dag(
             dag_id: dag_id.clone(),
             task_id: trigger.task_id.clone(),
             origin: Origin::File,
-            spec: trigger.spec.json().clone(),
+            spec: trigger.declared.json.clone(),
             spec_hash: trigger.hash.clone(),
         };
         match rows.iter().find(|row| row.name == trigger.name) {

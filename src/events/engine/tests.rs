@@ -11,7 +11,7 @@ use crate::events::triggers::{self, About, Mode, NewExternal, Which};
 use crate::store::db::failpoint;
 use crate::store::events::NewEvent;
 use crate::store::testing::{self, NewRun, NewTi, first, on_each_database};
-use crate::store::{Conn, Db};
+use crate::store::{Conn, Db, Dialect};
 
 fn run_on(key: &str) -> Value {
     json!({"version": 1, "on": on(key), "do": {"run": {}}})
@@ -475,5 +475,29 @@ fn events_that_fire_together_are_kept_over_a_restart() {
         assert!(events.iter().all(|event| event["data"]["version"] == 1), "{conf}");
         assert_eq!(events.last().unwrap()["position"], 6);
         assert_eq!(texts(db, "SELECT correlation AS t FROM slipstream_firing").await, ["1"]);
+    });
+}
+
+#[test]
+fn what_the_database_refuses_holds_up_nothing_else() {
+    on_each_database(async |db| {
+        let by = json!({"version": 1, "name": "by", "on": {"by": {"field": "data.text", "of": on("text")}}, "do": {"run": {}}});
+        dag(db, "d", &[by], &[("t", vec![])]).await;
+        dag(db, "e", &[run_on("text")], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        // PostgreSQL has no zero character: neither in the memory's key nor in a run's conf.
+        for text in ["good", "bad\0", "better"] {
+            send(db, new_event("text", json!({"text": text}))).await;
+        }
+        engine.round(Utc::now()).await.unwrap();
+        let cursor = "SELECT position AS n FROM slipstream_cursor WHERE name = 'engine'";
+        assert_eq!(number(db, cursor).await, 3);
+        let good = "SELECT count(*) AS n FROM slipstream_firing WHERE position <> 2 AND status = 'done'";
+        assert_eq!(number(db, good).await, 4);
+        if db.dialect() == Dialect::Postgres {
+            let parked = "SELECT count(*) AS n FROM slipstream_dead_letter WHERE position = 2";
+            assert_eq!(number(db, parked).await, 2);
+        }
     });
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use slipstream_core::event::Position;
 
-use super::{TriggerId, text_enum};
+use super::{TriggerId, storable, text_enum};
 use crate::store::{Conn, Row, StoreError};
 
 text_enum! {
@@ -68,7 +68,7 @@ pub async fn park<C: Conn>(
         trigger.into(),
         run_id.into(),
         position.0.into(),
-        error.into(),
+        storable(error).into(),
         1_i64.into(),
         Status::Parked.into(),
         now.into(),

@@ -2,7 +2,7 @@
 
 use slipstream_core::event::Position;
 
-use super::{TriggerId, rows_per_statement};
+use super::{TriggerId, rows_per_statement, storable};
 use crate::store::{Conn, Row, StoreError};
 
 /// One decision.
@@ -44,7 +44,7 @@ pub async fn save<C: Conn>(tx: &C, decisions: &[Decision]) -> Result<(), StoreEr
                 decision.trigger.into(),
                 (&decision.run_id).into(),
                 (&decision.verdict).into(),
-                (&decision.reason).into(),
+                storable(&decision.reason).into(),
             ]
         });
         let sql = tx

@@ -25,6 +25,11 @@ fn rows_per_statement(columns: usize) -> usize {
     (30_000 / columns.max(1)).max(1)
 }
 
+/// A text that every database can store: PostgreSQL has no zero character.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident, { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
