@@ -430,6 +430,10 @@ fn a_webhook_is_taken_by_its_signature_and_once() {
         assert_eq!(again, json!({"events": [{"position": 1, "duplicate": true}]}));
         let event = events::get(db, slipstream_core::event::Position(1)).await.unwrap().unwrap();
         assert_eq!((event.event_type.as_str(), event.namespace.as_str()), ("github.push", "code"));
+    });
+}
+
+#[test]
 fn triggers_are_added_paused_explained_and_deleted() {
     testing::on_each_database(async |db| {
         let server = Server::start(db, &[]).await;
