@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_asset_with_watchers', 'batch': 'examples', 'example': ['airflow/example_dags/example_asset_with_watchers.py'], 'prefix': 'ex_asset_with_watchers_', 'dags': ['example_asset_with_watchers'], 'unpause': [], 'actions': [], 'limit': 150}

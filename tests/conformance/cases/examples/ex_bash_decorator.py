@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_bash_decorator', 'batch': 'examples', 'example': ['airflow/providers/standard/example_dags/example_bash_decorator.py'], 'prefix': 'ex_bash_decorator_', 'dags': ['example_bash_decorator'], 'unpause': ['example_bash_decorator'], 'actions': [{'trigger': {'dag': 'example_bash_decorator'}}, {'wait': 'runs'}], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_complex', 'batch': 'examples', 'example': ['airflow/example_dags/example_complex.py'], 'prefix': 'ex_complex_', 'dags': ['example_complex'], 'unpause': ['example_complex'], 'actions': [{'trigger': {'dag': 'example_complex'}}, {'wait': 'runs'}], 'limit': 150}

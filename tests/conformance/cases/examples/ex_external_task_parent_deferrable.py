@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_external_task_parent_deferrable', 'batch': 'examples', 'example': ['airflow/providers/standard/example_dags/example_external_task_parent_deferrable.py'], 'prefix': 'ex_external_task_parent_deferrable_', 'dags': ['example_external_task'], 'unpause': [], 'actions': [], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_hitl_operator', 'batch': 'examples', 'example': ['airflow/providers/standard/example_dags/example_hitl_operator.py'], 'prefix': 'ex_hitl_operator_', 'dags': ['example_hitl_operator'], 'unpause': [], 'actions': [], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_nested_branch_dag', 'batch': 'examples', 'example': ['airflow/example_dags/example_nested_branch_dag.py'], 'prefix': 'ex_nested_branch_dag_', 'dags': ['example_nested_branch_dag'], 'unpause': [], 'actions': [], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_sensors', 'batch': 'examples', 'example': ['airflow/providers/standard/example_dags/example_sensors.py'], 'prefix': 'ex_sensors_', 'dags': ['example_sensors'], 'unpause': [], 'actions': [], 'limit': 150}

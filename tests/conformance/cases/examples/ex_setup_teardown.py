@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_setup_teardown', 'batch': 'examples', 'example': ['airflow/example_dags/example_setup_teardown.py'], 'prefix': 'ex_setup_teardown_', 'dags': ['example_setup_teardown'], 'unpause': ['example_setup_teardown'], 'actions': [{'trigger': {'dag': 'example_setup_teardown'}}, {'wait': 'runs'}], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_task_group_decorator', 'batch': 'examples', 'example': ['airflow/example_dags/example_task_group_decorator.py'], 'prefix': 'ex_task_group_decorator_', 'dags': ['example_task_group_decorator'], 'unpause': ['example_task_group_decorator'], 'actions': [{'trigger': {'dag': 'example_task_group_decorator'}}, {'wait': 'runs'}], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_trigger_controller_dag', 'batch': 'examples', 'example': ['airflow/providers/standard/example_dags/example_trigger_controller_dag.py'], 'prefix': 'ex_trigger_controller_dag_', 'dags': ['example_trigger_controller_dag'], 'unpause': [], 'actions': [], 'limit': 150}

@@ -1,0 +1,1 @@
+CASE = {'about': 'example example_trigger_target_dag', 'batch': 'examples', 'example': ['airflow/example_dags/example_trigger_target_dag.py'], 'prefix': 'ex_trigger_target_dag_', 'dags': ['example_trigger_target_dag'], 'unpause': ['example_trigger_target_dag'], 'actions': [{'trigger': {'dag': 'example_trigger_target_dag'}}, {'wait': 'runs'}], 'limit': 150}

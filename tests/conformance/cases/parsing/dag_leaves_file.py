@@ -1,0 +1,23 @@
+CASE = {
+    "about": "a Dag leaves a file of two in the middle of its run; a scheduled Dag goes stale while runs are queued; a Dag moves to another file",
+    "dags": ["dag_leaves_file__one", "dag_leaves_file__two", "dag_leaves_file__sched"],
+    "no_dag_file": True,
+    "files": {"dag_leaves_file__a.py": "from airflow.sdk import DAG, task\nfrom conformance_witness import gate, say\nfrom datetime import datetime\nfor n in ('one', 'two'):\n    with DAG(f'dag_leaves_file__{n}', schedule=None):\n        @task\n        def held():\n            say('dag_leaves_file', 'in') or gate('dag_leaves_file')\n        @task\n        def below():\n            pass\n        held() >> below()\n",
+              "dag_leaves_file__b.py": "from airflow.sdk import DAG, task\nfrom conformance_witness import gate, say\nfrom datetime import datetime\nwith DAG('dag_leaves_file__sched', schedule='@daily', start_date=datetime(2024, 1, 1), end_date=datetime(2024, 1, 4), catchup=True, max_active_runs=1):\n    @task\n    def held():\n        say('dag_leaves_file', 'in') or gate('dag_leaves_file')\n    held()\n"},
+    "actions": [
+        {"trigger": {"dag": "dag_leaves_file__one"}}, {"trigger": {"dag": "dag_leaves_file__two"}},
+        {"wait_ti": {"dag": "dag_leaves_file__one", "task": "held", "state": "running"}},
+        {"wait_ti": {"dag": "dag_leaves_file__two", "task": "held", "state": "running"}},
+        {"wait_sql": {"sql": "select count(*) from task_instance where dag_id='dag_leaves_file__sched' and state='running'", "equals": 1}},
+        {"witness": {"lines": 3}},
+        {"delete_file": "dag_leaves_file__b.py"},
+        {"write_file": {"file": "dag_leaves_file__a.py", "text": "from airflow.sdk import DAG, task\nfrom conformance_witness import gate, say\nfor n in ('one',):\n    with DAG(f'dag_leaves_file__{n}', schedule=None):\n        @task\n        def held():\n            say('dag_leaves_file', 'in') or gate('dag_leaves_file')\n        @task\n        def below():\n            pass\n        held() >> below()\n"}},
+        {"wait_sql": {"sql": "select count(*) from dag where dag_id in ('dag_leaves_file__two', 'dag_leaves_file__sched') and is_stale", "equals": 2}},
+        {"touch": "go"},
+        {"wait": {"dag": "dag_leaves_file__one"}},
+        {"states": {"after": 10}},
+        {"write_file": {"file": "dag_leaves_file__c.py", "text": "from airflow.sdk import DAG, task\nfrom datetime import datetime\nwith DAG('dag_leaves_file__sched', schedule='@daily', start_date=datetime(2024, 1, 1), end_date=datetime(2024, 1, 4), catchup=True, max_active_runs=1):\n    @task\n    def held():\n        pass\n    held()\n"}},
+        {"wait": {"dag": "dag_leaves_file__sched", "count": 4}},
+    ],
+    "state_mismatch": True,
+}
