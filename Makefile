@@ -75,6 +75,10 @@ test-crash: build ## Kill parts of a running deployment, and see that nothing is
 test-events: build ## Kill two schedulers again and again while 20,000 events stream in; count firings (minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/events.py $(ARGS)
 
+.PHONY: test-event-tasks
+test-event-tasks: build ## Streaming tasks, gates, restarts and stops with a real worker, on both databases (a minute)
+	for db in sqlite postgres; do tests/support/with_postgres.sh $(VENV)/bin/python tests/events/tasks.py $$db; done
+
 .PHONY: bench-events
 bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/events/bench.py $(ARGS)

@@ -228,6 +228,7 @@ fn a_stopped_task_is_shown_as_restarting_then_gets_its_mark_and_no_retry() {
         let stop = json!({"stop": {"mark": "success"}});
         let mut fields = on_event(&stop);
         fields["retries"] = json!(3);
+        fields["has_on_retry_callback"] = json!(true);
         let version = dag(db, &[("s", &[], fields), ("h", &[], on_event(&gate()))]).await;
         run(db, version, &[NewTi::new("d", "r", "s").state(TaskState::Running).retries(3), waiting("h")])
             .await;
@@ -242,6 +243,7 @@ fn a_stopped_task_is_shown_as_restarting_then_gets_its_mark_and_no_retry() {
         assert_eq!((state(db, "s").await, try_number(db, "s").await), (Some(TaskState::Success), 1));
         assert_eq!(status(db, stopping).await, "done");
         assert_eq!(count(db, "task_instance_history").await, 0);
+        assert_eq!(count(db, "callback").await, 0, "it did not fail, and is not tried again");
     });
 }
 

@@ -14,6 +14,7 @@ use super::tick::Scheduler;
 use crate::executor::Report;
 use crate::store::audit_log;
 use crate::store::callbacks::{self, CallbackRequest, EmailKind};
+use crate::store::commands;
 use crate::store::dag_bag::{CachedDag, Dags};
 use crate::store::ended_tis::{self, EndedTi};
 use crate::store::failure::{self, FailedTask, Failure, log_entry};
@@ -182,6 +183,13 @@ impl Scheduler {
         now: DateTime<Utc>,
     ) -> Result<Option<Failure>, StoreError> {
         let Mismatch { ti, report, message } = mismatch;
+        if self.events.is_some()
+            && ti.state == Some(TaskState::Restarting)
+            && commands::is_being_stopped(tx, &ti.key).await?
+        {
+            // It ended as it was told to: no failure, and no retry. The look at its run gives it its final state.
+            return ended_tis::restart(tx, ti.id, ti.max_tries, now).await;
+        }
         let (dag_id, task_id) = (ti.key.dag_id.as_str(), ti.key.task_id.as_str());
         metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
         tracing::warn!(dag_id, task_id, run_id = %ti.key.run_id, map_index = ti.key.map_index.0, "{message}");

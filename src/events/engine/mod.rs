@@ -101,6 +101,7 @@ impl Engine {
         if self.armed != self.catalog.version() {
             self.arm_all(now).await?;
             self.armed = self.catalog.version();
+            self.scheduler.triggers();
         }
         Ok(())
     }

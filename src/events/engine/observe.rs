@@ -236,10 +236,9 @@ fn changes(before: Option<&Seen>, row: &Present) -> Vec<Seen> {
         }
         let has_run = matches!(
             now.state.as_deref(),
-            Some("success" | "failed" | "up_for_retry" | "up_for_reschedule" | "deferred")
+            Some("success" | "failed" | "up_for_retry" | "up_for_reschedule" | "deferred" | "restarting")
         );
-        let not_yet =
-            next_try || matches!(was, None | Some("scheduled" | "queued" | "restarting" | "up_for_retry"));
+        let not_yet = next_try || matches!(was, None | Some("scheduled" | "queued" | "up_for_retry"));
         if has_run && not_yet && row.start_date.is_some() {
             told.push(at("running", now.try_number));
         }
@@ -348,6 +347,13 @@ mod tests {
         assert_eq!(states(Some(seen("running", 1)), &row("t", "running", 2)), ["up_for_retry", "running"]);
         assert_eq!(states(Some(seen("running", 1)), &row("t", "success", 1)), ["success"]);
         assert_eq!(states(Some(seen("queued", 0)), &row("", "failed", 0)), ["running", "failed"]);
+        assert_eq!(states(Some(seen("queued", 1)), &row("t", "restarting", 1)), ["running", "restarting"]);
+    }
+
+    #[test]
+    fn a_task_that_is_stopped_is_not_told_to_run_once_more() {
+        assert_eq!(states(Some(seen("running", 1)), &row("t", "restarting", 1)), ["restarting"]);
+        assert_eq!(states(Some(seen("restarting", 1)), &row("t", "success", 1)), ["success"]);
     }
 
     #[test]

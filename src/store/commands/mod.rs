@@ -14,4 +14,4 @@ pub mod started;
 mod told;
 
 pub use load::{ByTask, Stored};
-pub use pending::{Found, drop_of_run, find};
+pub use pending::{Found, drop_of_run, find, is_being_stopped};

@@ -1,7 +1,7 @@
 //! Which runs have commands that nobody has looked at yet.
 
 use chrono::{DateTime, Utc};
-use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::ids::{DagId, RunId, TiKey};
 use slipstream_core::state::RunState;
 
 use crate::store::{Conn, StoreError};
@@ -58,4 +58,21 @@ pub async fn drop_of_run<C: Conn>(
         .bind(dag_id)
         .bind(run_id);
     conn.exec(sql).await
+}
+
+/// Whether a command is stopping this task instance.
+///
+/// # Errors
+/// As any statement.
+pub async fn is_being_stopped<C: Conn>(conn: &C, ti: &TiKey) -> Result<bool, StoreError> {
+    let sql = conn
+        .sql(
+            "SELECT 1 AS one FROM slipstream_command WHERE status = 'stopping' AND action = 'stop' \
+             AND dag_id = ? AND run_id = ? AND task_id = ? AND map_index IN (-1, ?) LIMIT 1",
+        )
+        .bind(&ti.dag_id)
+        .bind(&ti.run_id)
+        .bind(&ti.task_id)
+        .bind(ti.map_index);
+    Ok(conn.one(sql).await?.is_some())
 }
