@@ -188,7 +188,8 @@ impl Scheduler {
             && commands::is_being_stopped(tx, &ti.key).await?
         {
             // It ended as it was told to: no failure, and no retry. The look at its run gives it its final state.
-            return ended_tis::restart(tx, ti.id, ti.max_tries, now).await;
+            ended_tis::restart(tx, ti.id, ti.max_tries, now).await?;
+            return Ok(None);
         }
         let (dag_id, task_id) = (ti.key.dag_id.as_str(), ti.key.task_id.as_str());
         metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
