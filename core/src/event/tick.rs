@@ -11,7 +11,7 @@ use crate::schedule::{CronSchedule, Zone};
 #[derive(Debug)]
 pub(super) enum Rhythm {
     /// At the times of an expression.
-    Cron { expression: String, schedule: CronSchedule },
+    Cron { expression: String, schedule: Box<CronSchedule> },
     /// Every so often, counted from when the trigger began to watch.
     Every(TimeDelta),
 }
@@ -23,7 +23,7 @@ impl Rhythm {
             (Some(expression), None) => {
                 let zone = part.get("timezone").map_or(Ok(Zone::UTC), Zone::from_serialized);
                 let zone = zone.map_err(|error| part.wrong("timezone", &error.to_string()))?;
-                let schedule = CronSchedule::new(expression, zone);
+                let schedule = Box::new(CronSchedule::new(expression, zone));
                 let sample = schedule.next(DateTime::UNIX_EPOCH);
                 sample.map_err(|error| part.wrong("cron", &error.to_string()))?;
                 Ok(Self::Cron { expression: expression.to_owned(), schedule })

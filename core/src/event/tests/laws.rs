@@ -129,7 +129,7 @@ fn a_million_events_are_counted_exactly() {
         random ^= random << 17;
         let user = random % 1000;
         let event = event(position, "hit", json!({"user": user}));
-        for _ in 0..if random % 10 == 0 { 2 } else { 1 } {
+        for _ in 0..if random.is_multiple_of(10) { 2 } else { 1 } {
             let key = spec.correlation(&event).expect("a user");
             let progress = progresses.entry(key).or_default();
             let step = step(&spec, progress, Input::Event(&event), event.time).expect("a judgement");
