@@ -114,7 +114,8 @@ pub async fn enqueue(
         }
         // What turned out to be starved stood in the ranks before others of its run, which come into the next page.
         let cleared = admission.starved().len() > known;
-        if !cleared && !(full && queued.len() > before) {
+        let more = full && queued.len() > before;
+        if !(cleared || more) {
             break;
         }
     }

@@ -5,10 +5,10 @@ use slipstream_core::event::Position;
 
 use super::TriggerError;
 use crate::events::engine::Engine;
+use crate::store::Db;
 use crate::store::events as log;
 use crate::store::triggers::dead_letters::{self, Status};
 use crate::store::triggers::{cursor, firings, registry};
-use crate::store::{Db, StoreError};
 
 /// Which parked events are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,6 @@ pub async fn skip(db: &Db, name: &str, which: Which, now: DateTime<Utc>) -> Resu
         firings::settle(&tx, &skip, now).await?;
         skipped += 1;
     }
-    tx.commit().await.map_err(StoreError::from)?;
+    tx.commit().await?;
     Ok(skipped)
 }

@@ -88,7 +88,7 @@ fn holds_too_large(value: &Json) -> bool {
     match value {
         // Whole numbers up to the limit were read as such.
         Json::Number(number) if number.is_f64() => {
-            number.as_f64().is_some_and(|float| float < -TWO_TO_63 || float >= 2.0 * TWO_TO_63)
+            number.as_f64().is_some_and(|float| !(-TWO_TO_63..2.0 * TWO_TO_63).contains(&float))
         }
         Json::Array(items) => items.iter().any(holds_too_large),
         Json::Object(members) => members.values().any(holds_too_large),
