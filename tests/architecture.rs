@@ -97,7 +97,7 @@ fn decisions_need_no_input_no_clock_and_no_chance() {
 
 #[test]
 fn roles_do_not_know_each_other() {
-    let roles = ["scheduler", "executor", "worker", "dag_processor", "api", "cli"];
+    let roles = ["scheduler", "executor", "worker", "dag_processor", "events", "api", "cli"];
     let mut found = Vec::new();
     for role in roles.iter().filter(|role| **role != "cli") {
         for other in roles.iter().filter(|other| *other != role) {
@@ -113,8 +113,14 @@ fn roles_do_not_know_each_other() {
 
 #[test]
 fn the_lower_layer_knows_no_role() {
-    let roles =
-        ["crate::scheduler::", "crate::worker::", "crate::dag_processor::", "crate::api::", "crate::cli::"];
+    let roles = [
+        "crate::scheduler::",
+        "crate::worker::",
+        "crate::dag_processor::",
+        "crate::events::",
+        "crate::api::",
+        "crate::cli::",
+    ];
     let mut found = Vec::new();
     for lower in ["config", "store", "python", "telemetry", "runtime", "supervisor"] {
         found.extend(offenders(&format!("src/{lower}"), &[], &roles));

@@ -16,7 +16,8 @@ use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
-use crate::scheduler::{self, EventWake, Links, Scheduler, UsersPython};
+use crate::runtime::EventWake;
+use crate::scheduler::{self, Links, Scheduler, UsersPython};
 use crate::store::own_tables;
 
 use super::exit::{Exit, Failure};

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use slipstream_core::state::{RunState, TaskState};
 use uuid::Uuid;
 
-use super::EventWake;
 use super::executor_events::Ended;
 use super::tests::{Events, dag, key, run, run_state, scheduler_with, state, waiting};
 use super::tick::Scheduler;
 use crate::executor::Report;
+use crate::runtime::EventWake;
 use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
 use crate::store::{Conn, Db, Param, own_tables};
 

@@ -27,7 +27,6 @@ mod event_tests;
 #[cfg(test)]
 mod tests;
 
-pub use commands::EventWake;
 pub use options::{DutyIntervals, Options};
 pub use tick::{Links, Scheduler, SchedulerError, run_options};
 pub use users_python::UsersPython;

@@ -5,7 +5,6 @@ use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
-use super::EventWake;
 use super::executor_events::Ended;
 use super::tick::{Links, Scheduler};
 use super::users_python::UsersPython;
@@ -13,6 +12,7 @@ use crate::config::Config;
 use crate::executor::Report;
 use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::place::Place;
+use crate::runtime::EventWake;
 use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
 use crate::store::{Conn, Db};
 

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::agenda::Agenda;
-use super::commands::EventWake;
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
 use super::duties_due::DutyOptions;
@@ -27,7 +26,7 @@ use super::users_python::UsersPython;
 use crate::config::{Config, keys};
 use crate::executor::local::LocalExecutor;
 use crate::executor::{Attached, ExecutorEvent, LogTemplate, LogTemplateError};
-use crate::runtime::Shutdown;
+use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
 use crate::store::critical_section::{self, Room};
 use crate::store::dag_bag::DagBag;

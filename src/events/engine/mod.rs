@@ -30,7 +30,7 @@ use chrono::{DateTime, Utc};
 use slipstream_core::event::Position;
 
 use crate::events::wake::LogWake;
-use crate::scheduler::EventWake;
+use crate::runtime::EventWake;
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
 use crate::store::events as log;

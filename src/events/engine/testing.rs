@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use crate::events::wake::LogWake;
-use crate::scheduler::EventWake;
+use crate::runtime::EventWake;
 use crate::store::create_run::RunOptions;
 use crate::store::events::{self as log, Appended, NewEvent};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
