@@ -60,8 +60,10 @@ fn compare(file: &str, variables: &[(&str, &str)]) {
     let mut wrong = Vec::new();
     for option in ours.iter().filter(|option| option.shown != "< hidden >") {
         let theirs = theirs[&format!("{}.{}", option.section, option.name)].as_deref().unwrap_or_default();
-        // Airflow's own list of options does not have the first, and makes the second up in each process.
-        let known = !["num_stuck_in_queued_retries", "secret_key"].contains(&option.name);
+        // Airflow's own list of options does not have the first, and makes the second up in each process. The third has no
+        // default there: each place that reads it has its own, and ours is that of clearing.
+        let known = !["num_stuck_in_queued_retries", "secret_key", "rerun_with_latest_version"]
+            .contains(&option.name);
         if known && !same(&option.shown, theirs) {
             wrong.push(format!(
                 "[{}] {}: ours {:?}, Airflow's {theirs:?}",
