@@ -1,6 +1,6 @@
 """Events between Dags: one Dag announces what it has made, another runs once for every announcement.
 
-Any other program can announce as well: `slipstream events send report.wanted --data '{"day": "2026-01-31"}'`.
+Any other program can announce as well: `slipstream events send report.wanted '{"day": "2026-01-31"}'`.
 """
 
 from __future__ import annotations
