@@ -214,11 +214,23 @@ impl Pass<'_> {
         keys: &BTreeSet<(DagId, RunId)>,
     ) -> Result<Vec<Looked>, StoreError> {
         let tx = self.db.begin().await?;
-        let mut runs = snapshot::load_runs(&tx, ids, keys, self.pausing, self.now).await?;
+        let runs = snapshot::load_runs(&tx, ids, keys, self.pausing, self.now).await?;
         if runs.is_empty() {
             tx.rollback().await?;
             return Ok(Vec::new());
         }
+        Pass { now: self.moment(&runs), ..*self }.look_at(tx, runs).await
+    }
+
+    /// The moment of the decisions: not before what they are about, or a task would seem to have started before the one that
+    /// it waited for had ended. The round's moment is too old when a row had to be waited for or the transaction is tried again.
+    fn moment(&self, runs: &[RunSnapshot]) -> DateTime<Utc> {
+        let youngest = runs.iter().filter_map(|run| run.touched_at).max();
+        // Not the time of a machine whose clock is ahead.
+        youngest.filter(|touched| *touched <= Utc::now()).map_or(self.now, |touched| touched.max(self.now))
+    }
+
+    async fn look_at(&self, tx: Tx, mut runs: Vec<RunSnapshot>) -> Result<Vec<Looked>, StoreError> {
         let dags = self.dags(&tx, &runs).await?;
         let renewed = self.follow_new_versions(&tx, &mut runs, &dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
