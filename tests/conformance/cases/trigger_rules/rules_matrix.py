@@ -4,7 +4,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-CASE = {"about": "every trigger rule over five mixes of upstreams, one of them mapped, one without a failure", "limit": 200}
+# Which of a skipped and a failed upstream ends first decides some states: with the three tasks at once of SQLite it is another one.
+CASE = {"db": ["postgres"], "about": "every trigger rule over five mixes of upstreams, one of them mapped, one without a failure", "limit": 200}
 
 RULES = [r for r in TriggerRule]
 
