@@ -4,7 +4,6 @@ from airflow.sdk import DAG, task
 from conformance_witness import gate, say
 CASE = {
     "about": "depends_on_past over a catchup with several runs at once, one skipped in the middle",
-    "ordered": True,
     "actions": [{"wait": {"count": 4}}],
 }
 with DAG("depends_catchup", schedule="@daily", start_date=datetime(2024, 1, 1), end_date=datetime(2024, 1, 4), catchup=True, max_active_runs=4):
