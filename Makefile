@@ -76,8 +76,9 @@ test-events: build ## Kill two schedulers again and again while 20,000 events st
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/events.py $(ARGS)
 
 .PHONY: test-event-tasks
-test-event-tasks: build ## Streaming tasks, gates, restarts and stops with a real worker, on both databases (a minute)
-	for db in sqlite postgres; do tests/support/with_postgres.sh $(VENV)/bin/python tests/events/tasks.py $$db; done
+test-event-tasks: build ## Events on tasks, and the event Dags of dags/, with a real worker on both databases (minutes)
+	set -e; for db in sqlite postgres; do for what in tasks samples; do \
+		tests/support/with_postgres.sh $(VENV)/bin/python tests/events/$$what.py $$db; done; done
 
 .PHONY: bench-events
 bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database
