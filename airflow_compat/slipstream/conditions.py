@@ -6,6 +6,7 @@ A condition is immutable; every method and operator makes a new one. Its JSON is
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +71,12 @@ def seconds(where: str, span: timedelta | float | None, parts: dict[str, float])
     return int(total) if total.is_integer() else total
 
 
-class Condition:
+class Condition(ABC):
     """When something happens. Made by the terms (`Event`, `TaskState`, …) and combined with ``&``, ``|`` and methods."""
 
+    @abstractmethod
     def to_json(self, dag_id: str | None = None) -> dict[str, Any]:
         """Return what the scheduler reads. ``dag_id`` is the Dag that the condition is used in, where it is known."""
-        raise NotImplementedError
 
     def __and__(self, other: Condition) -> Condition:
         """Both, in any order: the latest match of each."""
@@ -134,8 +135,9 @@ class Condition:
         """With terms of which the latest event decides: one that the filter declines makes an earlier match void."""
         return self._with_terms(latest=True)
 
+    @abstractmethod
     def _with_terms(self, **flags: bool) -> Condition:
-        raise NotImplementedError
+        """Return the same condition, its terms with these flags."""
 
 
 class _Term(Condition):
@@ -145,8 +147,9 @@ class _Term(Condition):
         self.flags: dict[str, bool] = {}
         self.where = None if where is None else check_name(where, f"{type(self).__name__}(where=)")
 
+    @abstractmethod
     def _inside(self, dag_id: str | None) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return what says which events the term means."""
 
     def _with_terms(self, **flags: bool) -> Condition:
         copy = object.__new__(type(self))
