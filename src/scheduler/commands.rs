@@ -42,19 +42,9 @@ impl Scheduler {
                 Some(RunState::Running) => self.agenda.look_at_named(found.dag_id, found.run_id),
                 // Looked at when it starts.
                 Some(RunState::Queued) => {}
-                Some(RunState::Success | RunState::Failed) => {
-                    commands::drop_of_run(&self.db, &found.dag_id, &found.run_id, "the run has ended", now)
-                        .await?;
-                }
-                None => {
-                    commands::drop_of_run(
-                        &self.db,
-                        &found.dag_id,
-                        &found.run_id,
-                        "there is no such run",
-                        now,
-                    )
-                    .await?;
+                ended => {
+                    let why = if ended.is_some() { "the run has ended" } else { "there is no such run" };
+                    commands::drop_of_run(&self.db, &found.dag_id, &found.run_id, why, now).await?;
                 }
             }
         }

@@ -1,11 +1,48 @@
-//! From queued rows to work for an executor.
+//! The step that queues ready task instances, and the work for an executor that queued rows become.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::look_around::later;
+use super::tick::Scheduler;
 use crate::executor::{
     BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, LogTemplate, Workload, WorkloadTi,
 };
 use crate::store::callbacks::ExecutorCallback;
-use crate::store::critical_section::QueuedTi;
-use crate::store::encoding;
+use crate::store::critical_section::{self, QueuedTi, Room};
+use crate::store::{StoreError, encoding};
+
+/// How often task instances that found no slot are looked at again for what others may have changed.
+const TURNED_AWAY: Duration = Duration::from_millis(500);
+
+impl Scheduler {
+    /// Queues ready task instances as far as there is room, and hands them to the executor.
+    pub(super) async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.agenda.enqueue = false;
+        let free = i64::try_from(self.executor.slots_available()).unwrap_or(i64::MAX);
+        if free == 0 {
+            return Ok(());
+        }
+        let occupied = i64::try_from(self.executor.slots_occupied()).unwrap_or(i64::MAX);
+        let most = free.min(self.options.parallelism.saturating_sub(occupied));
+        let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
+        let room = Room { executors: named.chain([(None, free)]).collect(), most };
+        let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
+        if pass.busy {
+            crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
+            self.agenda.enqueue = true;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            return Ok(());
+        }
+        if pass.queued.is_empty() {
+            self.clocks.enqueue = later(now, TURNED_AWAY);
+        }
+        let work = pass.queued.into_iter().map(|ti| workload(ti, &self.logs)).collect();
+        self.executor.queue(work);
+        Ok(())
+    }
+}
 
 /// The workload of a task instance that has just been queued (`ExecuteTask.make` in Airflow).
 pub(super) fn workload(ti: QueuedTi, logs: &LogTemplate) -> Workload {

@@ -14,6 +14,7 @@ mod event_tasks;
 mod examine;
 mod executor_events;
 mod listeners;
+mod look_around;
 pub mod options;
 mod preparing;
 pub mod start_runs;

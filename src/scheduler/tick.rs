@@ -15,10 +15,10 @@ use super::agenda::Agenda;
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
 use super::duties_due::DutyOptions;
-use super::enqueue::workload;
 use super::event_tasks::EventMemory;
 use super::executor_events::Ended;
 use super::listeners::{Lifecycle, Listeners};
+use super::look_around::{Clocks, later};
 use super::options::Options;
 use super::preparing::Preparing;
 use super::timers::{Duty, Timers};
@@ -28,12 +28,11 @@ use crate::executor::local::LocalExecutor;
 use crate::executor::{Attached, ExecutorEvent, LogTemplate, LogTemplateError};
 use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
-use crate::store::critical_section::{self, Room};
 use crate::store::dag_bag::DagBag;
 use crate::store::fernet::{FernetKeyError, FernetKeys};
 use crate::store::job::{self, JobEnd, JobId};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
-use crate::store::watch::{self, Seen};
+use crate::store::watch::Seen;
 use crate::store::{Db, StoreError};
 
 /// Why a scheduler could not start or had to end.
@@ -75,7 +74,7 @@ pub struct Scheduler {
     pub(super) bag: DagBag,
     pub(super) options: Options,
     pub(super) executor: LocalExecutor,
-    executor_names: Vec<String>,
+    pub(super) executor_names: Vec<String>,
     pub(super) listeners: Listeners,
     pub(super) preparing: Preparing,
     pub(super) policy: Policy,
@@ -87,7 +86,7 @@ pub struct Scheduler {
     pub(super) fernet: FernetKeys,
     pub(super) duty_options: DutyOptions,
     pub(super) unixname: String,
-    logs: LogTemplate,
+    pub(super) logs: LogTemplate,
     reports: UnboundedReceiver<ExecutorEvent>,
     /// The event engine's hints, if there is one.
     pub(super) events: Option<EventWake>,
@@ -95,12 +94,12 @@ pub struct Scheduler {
     pub(super) ended: Vec<Ended>,
     /// What could not be processed because another transaction held the row; tried again at the next poll.
     pub(super) put_off: Vec<Ended>,
-    timers: Timers,
+    pub(super) timers: Timers,
     pub(super) clocks: Clocks,
     pub(super) custom: CustomTimetables,
     /// Told when Python has answered.
     wake: Arc<Notify>,
-    versions_at: Option<DateTime<Utc>>,
+    pub(super) versions_at: Option<DateTime<Utc>>,
 }
 
 /// Whether a cluster policy changes new task instances.
@@ -110,24 +109,6 @@ pub(super) enum Policy {
     None,
     /// One does.
     Exists,
-}
-
-/// When each look at the database was last taken.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clocks {
-    poll: DateTime<Utc>,
-    glance: DateTime<Utc>,
-    /// Until then, new runs are looked for more often than at rest.
-    lively_until: DateTime<Utc>,
-    /// The newest dag run, as the last glance saw it.
-    newest_run: Option<i64>,
-    /// Task instances that were turned away are not looked at again before this, unless something ended here.
-    enqueue: DateTime<Utc>,
-    deep_poll: DateTime<Utc>,
-    reexamine: DateTime<Utc>,
-    heartbeat: DateTime<Utc>,
-    /// The next time-based run, as the last poll saw it.
-    pub(super) next_due: Option<DateTime<Utc>>,
 }
 
 impl Scheduler {
@@ -157,7 +138,6 @@ impl Scheduler {
             events.triggers();
         }
         let batch = config.get(&keys::scheduler::MAX_DAGRUNS_TO_CREATE_PER_LOOP).max(BATCH);
-        let past = DateTime::<Utc>::MIN_UTC;
         let mut timers = Timers::new(options.duties.armed(), now);
         timers.hasten(Duty::Orphans, now + ATTACH_LIMIT);
         Ok(Self {
@@ -186,17 +166,7 @@ impl Scheduler {
             event_memory: EventMemory::default(),
             ended: Vec::new(),
             put_off: Vec::new(),
-            clocks: Clocks {
-                poll: past,
-                glance: past,
-                lively_until: past,
-                newest_run: None,
-                enqueue: past,
-                deep_poll: past,
-                reexamine: now,
-                heartbeat: now,
-                next_due: None,
-            },
+            clocks: Clocks::new(now),
             versions_at: None,
         })
     }
@@ -266,23 +236,6 @@ impl Scheduler {
         }
     }
 
-    fn wake_at(&self, now: DateTime<Utc>) -> Duration {
-        let poll = later(self.clocks.poll, self.options.poll);
-        let due = [
-            (now < self.clocks.lively_until).then(|| later(self.clocks.glance, GLANCE)),
-            self.agenda.next(),
-            self.clocks.next_due.filter(|_| self.options.create_runs),
-            self.timers.next(),
-        ];
-        let first = due.into_iter().flatten().fold(poll, DateTime::min);
-        (first - now).to_std().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1))
-    }
-
-    /// Asks the database again in the next round.
-    pub(super) fn poll_soon(&mut self) {
-        self.clocks.poll = DateTime::<Utc>::MIN_UTC;
-    }
-
     /// Takes every event that has arrived.
     fn drain(&mut self) {
         while let Ok(event) = self.reports.try_recv() {
@@ -299,7 +252,7 @@ impl Scheduler {
     }
 
     fn note(&mut self, event: ExecutorEvent) {
-        self.clocks.lively_until = later(Utc::now(), LIVELY);
+        self.clocks.heard_of_tasks(Utc::now());
         match event {
             ExecutorEvent::Changed { dag_id, run_id } => self.agenda.look_at_named(dag_id, run_id),
             ExecutorEvent::TaskEnded { key, ti_id, report, info } => {
@@ -376,86 +329,6 @@ impl Scheduler {
         self.tick(Utc::now()).await
     }
 
-    /// Asks the database, when it is time, what others changed.
-    async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        if now < self.clocks.lively_until && now >= later(self.clocks.glance, GLANCE) {
-            self.clocks.glance = now;
-            let newest = watch::newest_run(&self.db).await?;
-            if newest != self.clocks.newest_run {
-                self.clocks.newest_run = newest;
-                self.poll_soon();
-            }
-        }
-        if now >= later(self.clocks.poll, self.options.poll) || self.is_due(now) {
-            // Before the query, so that one that fails does not come again at once.
-            self.clocks.poll = now;
-            self.clocks.next_due = None;
-            self.ended.append(&mut self.put_off);
-            let pending = watch::pending(&self.db, now).await?;
-            self.clocks.next_due = pending.next_due;
-            self.agenda.start_runs |= pending.queued_runs;
-            self.agenda.enqueue |= pending.scheduled_tis && now >= self.clocks.enqueue;
-            self.agenda.callbacks |= pending.executor_callbacks;
-            self.agenda.deadlines |= pending.deadlines;
-            self.agenda.create_runs |= pending.asset_events || self.is_due(now);
-        }
-        if now >= later(self.clocks.deep_poll, self.options.deep_poll) {
-            self.look_at_running_runs().await?;
-            self.clocks.deep_poll = now;
-        }
-        if now >= later(self.clocks.reexamine, self.options.reexamine) {
-            self.seen = Seen::default();
-            self.clocks.reexamine = now;
-            self.agenda.commands |= self.events.is_some();
-            self.agenda.triggers |= self.events.is_some();
-        }
-        Ok(())
-    }
-
-    fn is_due(&self, now: DateTime<Utc>) -> bool {
-        self.options.create_runs && self.clocks.next_due.is_some_and(|due| due <= now)
-    }
-
-    /// Finds running runs that others wrote to; all of them when a new version of a Dag has come.
-    async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
-        let versions = watch::versions_changed(&self.db).await?;
-        if versions != self.versions_at {
-            self.versions_at = versions;
-            self.seen = Seen::default();
-        }
-        let running = watch::running_runs(&self.db).await?;
-        for run in self.seen.changed(&running) {
-            self.agenda.look_at(run);
-        }
-        Ok(())
-    }
-
-    /// Queues ready task instances as far as there is room, and hands them to the executor.
-    async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.agenda.enqueue = false;
-        let free = i64::try_from(self.executor.slots_available()).unwrap_or(i64::MAX);
-        if free == 0 {
-            return Ok(());
-        }
-        let occupied = i64::try_from(self.executor.slots_occupied()).unwrap_or(i64::MAX);
-        let most = free.min(self.options.parallelism.saturating_sub(occupied));
-        let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
-        let room = Room { executors: named.chain([(None, free)]).collect(), most };
-        let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
-        if pass.busy {
-            crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
-            self.agenda.enqueue = true;
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            return Ok(());
-        }
-        if pass.queued.is_empty() {
-            self.clocks.enqueue = later(now, TURNED_AWAY);
-        }
-        let work = pass.queued.into_iter().map(|ti| workload(ti, &self.logs)).collect();
-        self.executor.queue(work);
-        Ok(())
-    }
-
     /// `perform_heartbeat`: only when the interval has passed; a failure is counted and never ends the scheduler.
     async fn heartbeat(&mut self, now: DateTime<Utc>) {
         if now < later(self.clocks.heartbeat, self.options.heartbeat) {
@@ -470,15 +343,6 @@ impl Scheduler {
         }
     }
 }
-
-/// How often a new run is looked for while tasks come and go.
-const GLANCE: Duration = Duration::from_millis(50);
-
-/// For how long after the last word of the executor that is done.
-const LIVELY: Duration = Duration::from_secs(30);
-
-/// How often task instances that found no slot are looked at again for what others may have changed.
-const TURNED_AWAY: Duration = Duration::from_millis(500);
 
 /// How long the round in which the scheduler is told to end may go on, and how long its job row may take to be closed.
 const LAST_ROUND: Duration = Duration::from_secs(5);
@@ -510,11 +374,6 @@ fn passing(step: &'static str, done: Result<(), StoreError>) -> Result<(), Store
 
 /// How long the worker may take to say what it holds before orphans are looked for without it.
 const ATTACH_LIMIT: TimeDelta = TimeDelta::seconds(15);
-
-fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
-    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
-    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
 
 /// What the configuration says about new runs.
 ///

@@ -1,0 +1,136 @@
+//! When the database is asked what others changed (the UI, the triggerer, another scheduler), and what is made of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::tick::Scheduler;
+use crate::store::StoreError;
+use crate::store::watch::{self, Seen};
+
+/// When each look at the database was last taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    poll: DateTime<Utc>,
+    glance: DateTime<Utc>,
+    /// Until then, new runs are looked for more often than at rest.
+    lively_until: DateTime<Utc>,
+    /// The newest dag run, as the last glance saw it.
+    newest_run: Option<i64>,
+    /// Task instances that were turned away are not looked at again before this, unless something ended here.
+    pub(super) enqueue: DateTime<Utc>,
+    deep_poll: DateTime<Utc>,
+    reexamine: DateTime<Utc>,
+    pub(super) heartbeat: DateTime<Utc>,
+    /// The next time-based run, as the last poll saw it.
+    pub(super) next_due: Option<DateTime<Utc>>,
+}
+
+impl Clocks {
+    /// Everything is looked at in the first round.
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
+        let past = DateTime::<Utc>::MIN_UTC;
+        Self {
+            poll: past,
+            glance: past,
+            lively_until: past,
+            newest_run: None,
+            enqueue: past,
+            deep_poll: past,
+            reexamine: now,
+            heartbeat: now,
+            next_due: None,
+        }
+    }
+
+    /// The executor said something: tasks come and go.
+    pub(super) fn heard_of_tasks(&mut self, now: DateTime<Utc>) {
+        self.lively_until = later(now, LIVELY);
+    }
+}
+
+impl Scheduler {
+    /// How long the loop may sleep.
+    pub(super) fn wake_at(&self, now: DateTime<Utc>) -> Duration {
+        let poll = later(self.clocks.poll, self.options.poll);
+        let due = [
+            (now < self.clocks.lively_until).then(|| later(self.clocks.glance, GLANCE)),
+            self.agenda.next(),
+            self.clocks.next_due.filter(|_| self.options.create_runs),
+            self.timers.next(),
+        ];
+        let first = due.into_iter().flatten().fold(poll, DateTime::min);
+        (first - now).to_std().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1))
+    }
+
+    /// Asks the database again in the next round.
+    pub(super) fn poll_soon(&mut self) {
+        self.clocks.poll = DateTime::<Utc>::MIN_UTC;
+    }
+
+    /// Asks the database, when it is time, what others changed.
+    pub(super) async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if now < self.clocks.lively_until && now >= later(self.clocks.glance, GLANCE) {
+            self.clocks.glance = now;
+            let newest = watch::newest_run(&self.db).await?;
+            if newest != self.clocks.newest_run {
+                self.clocks.newest_run = newest;
+                self.poll_soon();
+            }
+        }
+        if now >= later(self.clocks.poll, self.options.poll) || self.is_due(now) {
+            // Before the query, so that one that fails does not come again at once.
+            self.clocks.poll = now;
+            self.clocks.next_due = None;
+            self.ended.append(&mut self.put_off);
+            let pending = watch::pending(&self.db, now).await?;
+            self.clocks.next_due = pending.next_due;
+            self.agenda.start_runs |= pending.queued_runs;
+            self.agenda.enqueue |= pending.scheduled_tis && now >= self.clocks.enqueue;
+            self.agenda.callbacks |= pending.executor_callbacks;
+            self.agenda.deadlines |= pending.deadlines;
+            self.agenda.create_runs |= pending.asset_events || self.is_due(now);
+        }
+        if now >= later(self.clocks.deep_poll, self.options.deep_poll) {
+            self.look_at_running_runs().await?;
+            self.clocks.deep_poll = now;
+        }
+        if now >= later(self.clocks.reexamine, self.options.reexamine) {
+            self.seen = Seen::default();
+            self.clocks.reexamine = now;
+            self.agenda.commands |= self.events.is_some();
+            self.agenda.triggers |= self.events.is_some();
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.options.create_runs && self.clocks.next_due.is_some_and(|due| due <= now)
+    }
+
+    /// Finds running runs that others wrote to; all of them when a new version of a Dag has come.
+    async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
+        let versions = watch::versions_changed(&self.db).await?;
+        if versions != self.versions_at {
+            self.versions_at = versions;
+            self.seen = Seen::default();
+        }
+        let running = watch::running_runs(&self.db).await?;
+        for run in self.seen.changed(&running) {
+            self.agenda.look_at(run);
+        }
+        Ok(())
+    }
+}
+
+/// How often a new run is looked for while tasks come and go.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// For how long after the last word of the executor that is done.
+const LIVELY: Duration = Duration::from_secs(30);
+
+/// A moment later by so much.
+pub(super) fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
