@@ -38,7 +38,7 @@ run: build ## Run everything on this machine: UI, scheduler, Dag processor, work
 # Conformance runs the binary that the tests are built with: an optimised one would be a third build of everything.
 .PHONY: test
 test: venv ## Everything that must pass: formatting, lints, all tests, conformance
-	cargo build --locked
+	cargo build --locked --workspace --all-targets
 	SLIPSTREAM_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/slipstream" \
 		tests/support/with_postgres.sh $(MAKE) lint templates test-rust test-python conformance
 
