@@ -18,7 +18,8 @@ Exit codes:
   4  the metadata database cannot be reached
   5  the metadata database is not migrated, or belongs to an Airflow that Slipstream does not know
   6  Python, or the Airflow in it, cannot be used
-  7  a port is in use, or another process holds the PID file";
+  7  a port is in use, or another process holds the PID file
+  8  `check` found something that is refused";
 
 /// An exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum Exit {
     Python = 6,
     /// Something else is where we want to be.
     InUse = 7,
+    /// `slipstream check` found something that is refused.
+    Refused = 8,
 }
 
 impl From<Exit> for ExitCode {

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each of which reads as a recipe.
 
+mod check;
 mod config;
 mod dag_processor;
 mod db;
@@ -40,6 +41,7 @@ enum Command {
     DagProcessor(dag_processor::Options),
     Worker(worker::Options),
     Standalone(standalone::Options),
+    Check(check::Options),
     Config(config::Options),
     Triggers(triggers::Options),
     Db(db::Options),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::DagProcessor(options) => dag_processor::run(options),
         Command::Worker(options) => worker::run(&options),
         Command::Standalone(options) => standalone::run(options),
+        Command::Check(options) => check::run(&options),
         Command::Config(options) => config::run(&options),
         Command::Triggers(options) => triggers::run(options),
         Command::Db(options) => db::run(&options),

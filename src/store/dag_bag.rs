@@ -109,6 +109,29 @@ impl DagBag {
         Ok(found.into_iter().map(|dag| (dag.version_id, dag)).collect())
     }
 
+    /// The newest version of each of these Dags, or why it cannot be understood; one that was never serialised is left out.
+    /// Nothing is kept.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn try_latest<C: Conn>(
+        conn: &C,
+        dag_ids: &[DagId],
+    ) -> Result<Vec<(DagId, Result<CachedDag, String>)>, StoreError> {
+        let sql = conn
+            .sql(
+                "SELECT dv.id, dv.dag_id, dv.version_number, dv.bundle_name, sd.id AS serialized_id, sd.dag_hash, \
+                 sd.data, sd.data_compressed FROM serialized_dag sd JOIN dag_version dv ON dv.id = sd.dag_version_id \
+                 WHERE dv.dag_id IN (?) AND dv.version_number = \
+                 (SELECT max(newest.version_number) FROM dag_version newest WHERE newest.dag_id = dv.dag_id)",
+            )
+            .bind_list(dag_ids);
+        let rows = conn.all(sql).await?;
+        rows.iter()
+            .map(|row| Ok((row.id("dag_id")?, read_version(row).map_err(|error| error.to_string()))))
+            .collect()
+    }
+
     /// Dags whose runs do not count against `max_active_runs`, as far as they have been read: a Dag has been once a run of
     /// it was examined.
     pub fn long_running(&self) -> BTreeSet<DagId> {

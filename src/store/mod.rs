@@ -33,6 +33,7 @@ pub mod runs;
 pub mod secrets;
 pub mod snapshot;
 pub mod sql;
+pub mod survey;
 #[cfg(test)]
 pub mod testing;
 pub mod triggers;
