@@ -30,7 +30,7 @@ pub(super) fn configuration(config: &Config, report: &mut Report) {
         (file, _) => report.add(AREA, file.display(), Verdict::Supported, "read"),
     }
     for note in config.notes() {
-        let (subject, detail) = note.split_once(": ").unwrap_or(("option", note));
+        let (subject, detail) = note.split_once(" is set, ").unwrap_or(("options", note));
         report.add(AREA, subject, Verdict::Differs, detail);
     }
 }
