@@ -30,7 +30,11 @@ pub(super) fn configuration(config: &Config, report: &mut Report) {
         (file, _) => report.add(AREA, file.display(), Verdict::Supported, "read"),
     }
     for note in config.notes() {
-        let (subject, detail) = note.split_once(" is set, ").unwrap_or(("options", note));
+        // `[section] option is set, but …`
+        let (subject, detail) = match note.split_once(" is set, ") {
+            Some((subject, detail)) => (subject, format!("set, {detail}")),
+            None => ("options", note.clone()),
+        };
         report.add(AREA, subject, Verdict::Differs, detail);
     }
 }
