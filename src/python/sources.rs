@@ -16,6 +16,8 @@ sources! {
     ".wire" <- "wire.py",
     ".logs" <- "logs.py",
     ".parents" <- "parents.py",
+    ".attributes" <- "attributes.py",
+    ".rehearsal" <- "rehearsal.py",
     ".preload" <- "preload.py",
     ".callback" <- "callback.py",
     ".zygote" <- "zygote.py",

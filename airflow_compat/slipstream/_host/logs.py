@@ -6,12 +6,13 @@ work. Here it is done for a descriptor whose number stays, and a child puts its 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Channel:
@@ -30,6 +31,16 @@ class Channel:
         """Let everything that is logged go to ``fd``, which is closed."""
         os.dup2(fd, self.fd, inheritable=False)
         os.close(fd)
+
+    @contextlib.contextmanager
+    def muted(self) -> Iterator[None]:
+        """Let what is logged meanwhile go nowhere."""
+        place = os.dup(self.fd)
+        self.take(os.open(os.devnull, os.O_WRONLY))
+        try:
+            yield
+        finally:
+            self.take(place)
 
     def wrap(self, target: Callable[[], None]) -> Callable[[], None]:
         """Wrap an entry point: ``_fork_main`` without a log socket leaves Python's own exception hook in place."""

@@ -207,7 +207,15 @@ def database() -> None:
     block_orm_access()
 
 
+def attributes() -> None:
+    """Make the assignments in the constructors of operators faster."""
+    from . import attributes
+
+    attributes.install()
+
+
 STEPS: dict[str, Callable[[], None]] = {
+    "attributes": attributes,
     "usual modules": modules(USUAL),
     "standard operators": modules(STANDARD),
     "message adapters": adapters,

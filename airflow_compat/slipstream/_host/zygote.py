@@ -17,7 +17,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from . import hello, logs, parse, preload, wire
+from . import hello, logs, parse, preload, rehearsal, wire
 from .parents import Parents, receive
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def main(sock: socket.socket, settings: dict) -> None:
     try:
         target, added = preload.load(kind, skip)
         channel = logs.Channel()
+        if kind != "callback" and "rehearsal" not in skip:
+            with channel.muted():
+                rehearsal.rehearse(kind)
+            if preload.thread_count() > 1:
+                added = added or "rehearsal"
     except BaseException as error:
         hello.refuse(sock, hello.tail(error))
     threads = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1
