@@ -63,6 +63,8 @@ pub(super) struct Outcome {
     pub(super) duration: Duration,
     /// Whether the result depends on files alone.
     pub(super) inputs: Inputs,
+    /// Whether the sources name no clock, random number or environment.
+    pub(super) steady: bool,
     /// The files that the result depends on.
     pub(super) paths: Vec<PathBuf>,
 }
@@ -113,6 +115,7 @@ pub(super) async fn run(
         started,
         duration: clock.elapsed(),
         inputs: if files_only { Inputs::Files } else { Inputs::Anything },
+        steady: report.as_ref().is_some_and(|report| report.steady),
         paths: report.map(|report| report.paths).unwrap_or_default(),
     })
 }

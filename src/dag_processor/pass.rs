@@ -8,6 +8,7 @@ use crate::store::dag_processor::dags;
 use crate::store::{Db, StoreError};
 
 use super::files::{FileKey, Files};
+use super::memory::Holds;
 use super::options::{Runs, Settings};
 use super::queue::is_recent;
 
@@ -36,7 +37,7 @@ pub(super) fn due(
             continue;
         }
         match &state.memory {
-            Some(memory) if memory.holds(now, least, most) => due.confirm.push(file.clone()),
+            Some(memory) if memory.holds(now, least, most) != Holds::No => due.confirm.push(file.clone()),
             _ => due.execute.push(file.clone()),
         }
     }
@@ -51,9 +52,11 @@ pub(super) async fn confirm(
     db: &Db,
     files: &Files,
     due: Vec<FileKey>,
+    settings: &Settings,
     newest: &mut NewestRuns,
     now: DateTime<Utc>,
 ) -> Result<Vec<FileKey>, StoreError> {
+    let (mut unwritten, due) = written(db, files, due, settings, now).await?;
     let mut by_bundle: HashMap<&str, Vec<String>> = HashMap::new();
     for file in &due {
         by_bundle.entry(&file.bundle).or_default().extend(dag_ids(files, file).iter().cloned());
@@ -74,7 +77,33 @@ pub(super) async fn confirm(
             }
         }
     }
-    Ok(due.into_iter().filter(|file| !dag_ids(files, file).iter().all(|id| found.contains(id))).collect())
+    unwritten
+        .extend(due.into_iter().filter(|file| !dag_ids(files, file).iter().all(|id| found.contains(id))));
+    Ok(unwritten)
+}
+
+/// Splits files into those whose result is not in the database, and those whose is.
+async fn written(
+    db: &Db,
+    files: &Files,
+    due: Vec<FileKey>,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<(Vec<FileKey>, Vec<FileKey>), StoreError> {
+    let (least, most) = (delta(settings.min_update_interval), delta(settings.max_parse_age));
+    let memory = |file: &FileKey| files.get(file).and_then(|state| state.memory.as_ref());
+    let (unseen, mut seen): (Vec<_>, Vec<_>) = due.into_iter().partition(|file| {
+        memory(file).is_some_and(|memory| memory.holds(now, least, most) == Holds::IfWritten)
+    });
+    let ids: Vec<String> = unseen.iter().flat_map(|file| dag_ids(files, file)).cloned().collect();
+    let times = dags::serialized_at(db, &ids).await?;
+    let (known, unwritten): (Vec<_>, Vec<_>) = unseen.into_iter().partition(|file| {
+        memory(file).is_some_and(|memory| {
+            memory.dag_ids.iter().all(|id| memory.is_written(times.get(id).copied(), least))
+        })
+    });
+    seen.extend(known);
+    Ok((unwritten, seen))
 }
 
 fn dag_ids<'a>(files: &'a Files, file: &FileKey) -> &'a [String] {

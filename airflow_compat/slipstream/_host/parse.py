@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,13 @@ OUTWARD = {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.exec"
 
 LISTING = {"os.listdir", "os.scandir"}
 """Audit events of reading a folder."""
+
+UNSTEADY = re.compile(
+    rb"\b(now|utcnow|today|yesterday|tomorrow|days_ago|time|time_ns|monotonic|perf_counter|localtime|gmtime|ctime|mktime"
+    rb"|random|rand|randint|randrange|choice|choices|shuffle|sample|secrets|token_hex|urandom|uuid1|uuid4"
+    rb"|environ|environb|getenv|getpid|gethostname|uname|stat|getmtime|import_module|__import__|exec|eval)\b"
+)
+"""Names after which two executions of the same source may differ; a name in a comment counts too, which costs an execution."""
 
 
 IMPORT_SYSTEM = "<frozen importlib._bootstrap_external>"
@@ -71,7 +79,20 @@ class Watch:
                 if path and not path.startswith(own) and not path.endswith(".pyc")
             }
         )
-        return {"paths": paths[:LIMIT], "outward": self.outward or len(paths) > LIMIT}
+        few = len(paths) <= LIMIT
+        return {"paths": paths[:LIMIT], "outward": self.outward or not few, "steady": few and all(map(steady, paths))}
+
+
+def steady(path: str) -> bool:
+    """Whether a file that a parse read names nothing that may be different the next time."""
+    if not path.endswith((".py", ".so", ".pyd")) and "." in os.path.basename(path):
+        # Data: its change is noticed, and it does nothing by itself.
+        return True
+    try:
+        with open(path, "rb") as file:
+            return path.endswith(".py") and not UNSTEADY.search(file.read())
+    except OSError:
+        return False
 
 
 def watched(entry: Callable[[], None]) -> Callable[[], None]:

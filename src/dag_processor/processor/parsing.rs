@@ -3,6 +3,7 @@
 use super::*;
 use crate::dag_processor::child::{Parsed, Request};
 use crate::dag_processor::measure;
+use crate::dag_processor::memory::turn;
 use crate::dag_processor::queue::Callbacks;
 use crate::supervisor::{Answerer, Asker};
 
@@ -23,7 +24,8 @@ impl Processor {
         if !due.confirm.is_empty() {
             let confirm = std::mem::take(&mut due.confirm);
             let all = confirm.clone();
-            let not = pass::confirm(&self.options.db, &self.files, confirm, &mut self.newest, now).await?;
+            let not = pass::confirm(&self.options.db, &self.files, confirm, settings, &mut self.newest, now)
+                .await?;
             for file in all.iter().filter(|file| !not.contains(file)) {
                 if let Some(state) = self.files.get_mut(file) {
                     state.last_finish = Some(now);
@@ -110,7 +112,8 @@ impl Processor {
         };
         measure::ended(&file, outcome.ending, outcome.duration);
         let seconds = outcome.duration.as_secs_f64();
-        let Some(parsed) = outcome.parsed else {
+        let mut outcome = outcome;
+        let Some(parsed) = outcome.parsed.take() else {
             // Callbacks alone say nothing about the file.
             if had_callbacks {
                 measure::ran_callbacks();
@@ -122,7 +125,7 @@ impl Processor {
             }
             return;
         };
-        let memory = remember(state, &parsed, &outcome.inputs, outcome.started);
+        let memory = remember(state, &parsed, &outcome, turn(&file));
         let others: Vec<PathBuf> = outcome.paths.into_iter().filter(|path| *path != state.location).collect();
         let next = FileState {
             location: state.location.clone(),
@@ -221,12 +224,8 @@ fn failed(before: &FileState, stamp: Option<Stamp>, seconds: Option<f64>) -> Fil
 }
 
 /// What to remember of a result.
-fn remember(
-    before: &FileState,
-    parsed: &Parsed,
-    inputs: &Inputs,
-    executed_at: chrono::DateTime<Utc>,
-) -> Memory {
+fn remember(before: &FileState, parsed: &Parsed, outcome: &Outcome, turn: f64) -> Memory {
+    let executed_at = outcome.started;
     let same = before.memory.as_ref().filter(|memory| memory.hash == parsed.hash);
     Memory {
         dag_ids: parsed.dag_ids.clone(),
@@ -234,6 +233,7 @@ fn remember(
         changed_at: same.map_or(executed_at, |memory| memory.changed_at),
         executed_at,
         // What is missing may turn up anywhere, as a package does that someone installs.
-        inputs: if parsed.import_errors > 0 { Inputs::Anything } else { *inputs },
+        inputs: if parsed.import_errors > 0 { Inputs::Anything } else { outcome.inputs },
+        turn: outcome.steady.then_some(turn),
     }
 }

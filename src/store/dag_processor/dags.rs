@@ -67,6 +67,28 @@ pub async fn newest_runs(
     Ok(newest)
 }
 
+/// When the newest serialised form of each of these Dags was written.
+///
+/// # Errors
+/// As any statement.
+pub async fn serialized_at(
+    db: &Db,
+    dag_ids: &[String],
+) -> Result<std::collections::HashMap<String, DateTime<Utc>>, StoreError> {
+    let mut times = std::collections::HashMap::new();
+    for ids in dag_ids.chunks(CHUNK) {
+        let sql = db
+            .sql("SELECT dag_id, max(last_updated) AS newest FROM serialized_dag WHERE dag_id IN (?) GROUP BY dag_id")
+            .bind_list(ids);
+        for row in db.all(sql).await? {
+            if let Some(date) = row.time_opt("newest")? {
+                times.insert(row.text("dag_id")?, date);
+            }
+        }
+    }
+    Ok(times)
+}
+
 /// A Dag that is not stale, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DagPlace {
