@@ -110,12 +110,16 @@ impl Scheduler {
 
     /// Finds running runs that others wrote to; all of them when a new version of a Dag has come.
     async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
+        let running = watch::running_runs(&self.db).await?;
+        if running.is_empty() {
+            self.seen = Seen::default();
+            return Ok(());
+        }
         let versions = watch::versions_changed(&self.db).await?;
         if versions != self.versions_at {
             self.versions_at = versions;
             self.seen = Seen::default();
         }
-        let running = watch::running_runs(&self.db).await?;
         for run in self.seen.changed(&running) {
             self.agenda.look_at(run);
         }

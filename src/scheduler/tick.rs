@@ -181,6 +181,7 @@ impl Scheduler {
         let mut pause = Duration::from_millis(100);
         let mut loops = 0;
         while !shutdown.is_asked() {
+            let clock = tokio::time::Instant::now();
             // A database that does not answer must not keep the scheduler from ending. What is cut off is rolled back.
             let round = tokio::select! {
                 round = self.tick(Utc::now()) => round,
@@ -197,6 +198,7 @@ impl Scheduler {
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
             }
+            crate::telemetry::metrics::timing("scheduler.scheduler_loop_duration", clock.elapsed(), &[]);
             loops += 1;
             if self.options.num_runs.is_some_and(|most| loops >= most) {
                 break;
