@@ -19,6 +19,8 @@ pub(super) struct Clocks {
     newest_run: Option<i64>,
     /// Task instances that were turned away are not looked at again before this, unless something ended here.
     pub(super) enqueue: DateTime<Utc>,
+    /// Whether a run was running at the last poll.
+    running_runs: bool,
     deep_poll: DateTime<Utc>,
     reexamine: DateTime<Utc>,
     pub(super) heartbeat: DateTime<Utc>,
@@ -36,6 +38,7 @@ impl Clocks {
             lively_until: past,
             newest_run: None,
             enqueue: past,
+            running_runs: false,
             deep_poll: past,
             reexamine: now,
             heartbeat: now,
@@ -85,6 +88,7 @@ impl Scheduler {
             self.ended.append(&mut self.put_off);
             let pending = watch::pending(&self.db, now).await?;
             self.clocks.next_due = pending.next_due;
+            self.clocks.running_runs = pending.running_runs;
             self.agenda.start_runs |= pending.queued_runs;
             self.agenda.enqueue |= pending.scheduled_tis && now >= self.clocks.enqueue;
             self.agenda.callbacks |= pending.executor_callbacks;
@@ -92,7 +96,12 @@ impl Scheduler {
             self.agenda.create_runs |= pending.asset_events || self.is_due(now);
         }
         if now >= later(self.clocks.deep_poll, self.options.deep_poll) {
-            self.look_at_running_runs().await?;
+            // What the last poll saw is fresh enough where polls come more often.
+            if self.clocks.running_runs || self.options.poll > self.options.deep_poll {
+                self.look_at_running_runs().await?;
+            } else {
+                self.seen = Seen::default();
+            }
             self.clocks.deep_poll = now;
         }
         if now >= later(self.clocks.reexamine, self.options.reexamine) {
@@ -111,10 +120,6 @@ impl Scheduler {
     /// Finds running runs that others wrote to; all of them when a new version of a Dag has come.
     async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
         let running = watch::running_runs(&self.db).await?;
-        if running.is_empty() {
-            self.seen = Seen::default();
-            return Ok(());
-        }
         let versions = watch::versions_changed(&self.db).await?;
         if versions != self.versions_at {
             self.versions_at = versions;

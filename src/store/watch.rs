@@ -14,6 +14,8 @@ use super::{Conn, StoreError};
 pub struct Pending {
     /// A dag run is queued.
     pub queued_runs: bool,
+    /// A dag run is running.
+    pub running_runs: bool,
     /// A task instance is in state `scheduled`.
     pub scheduled_tis: bool,
     /// Asset events, or pending partitions, may make a run.
@@ -35,6 +37,7 @@ pub async fn pending<C: Conn>(conn: &C, now: DateTime<Utc>) -> Result<Pending, S
         .sql(
             "SELECT \
              EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') AS queued_runs, \
+             EXISTS (SELECT 1 FROM dag_run WHERE state = 'running') AS running_runs, \
              EXISTS (SELECT 1 FROM task_instance WHERE state = 'scheduled') AS scheduled_tis, \
              (EXISTS (SELECT 1 FROM asset_dag_run_queue) OR \
               EXISTS (SELECT 1 FROM asset_partition_dag_run WHERE created_dag_run_id IS NULL)) AS asset_events, \
@@ -47,6 +50,7 @@ pub async fn pending<C: Conn>(conn: &C, now: DateTime<Utc>) -> Result<Pending, S
     let Some(row) = conn.one(sql).await? else { return Ok(Pending::default()) };
     Ok(Pending {
         queued_runs: row.bool("queued_runs")?,
+        running_runs: row.bool("running_runs")?,
         scheduled_tis: row.bool("scheduled_tis")?,
         asset_events: row.bool("asset_events")?,
         executor_callbacks: row.bool("executor_callbacks")?,

@@ -8,7 +8,7 @@ keys! { "slipstream":
     /// Where the sockets between our processes are; empty: `AIRFLOW_HOME/.slipstream`.
     RUNTIME_DIR: String = "runtime_dir", "";
     /// After how long a Dag file that did not change is executed again.
-    MAX_PARSE_AGE: Duration = "max_parse_age", Duration::from_secs(300);
+    MAX_PARSE_AGE: Duration = "max_parse_age", Duration::from_secs(600);
     /// How often the database is asked for what others changed.
     POLL_INTERVAL: Duration = "poll_interval", Duration::from_millis(200);
     /// How often running dag runs are asked for changes that others made.
