@@ -106,6 +106,10 @@ conformance-all: build ## The same on every database and every mixture with stoc
 bench: build ## Side by side with stock Airflow: make bench ARGS="--workloads chain40"
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/airflow/bench.py --engines stock,slipstream --db postgres $(ARGS)
 
+.PHONY: bench-growth
+bench-growth: build ## How the scheduler's cost grows with Dags, tasks of a run and history (about 25 minutes)
+	tests/support/with_postgres.sh $(VENV)/bin/python benches/growth/growth.py $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what was built, and what `make run` keeps
 	rm -rf target .airflow .cache
