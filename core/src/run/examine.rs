@@ -53,9 +53,16 @@ fn ready_of(board: &mut Board<'_>, mut pass: Vec<RowIndex>) -> Vec<RowIndex> {
     let mut ready = Vec::new();
     let mut revised = HashSet::new();
     let mut next = 0;
+    pass.retain(|index| is_schedulable(board.row(*index).state));
     while let Some(index) = pass.get(next).copied() {
         next += 1;
-        if !is_schedulable(board.row(index).state) {
+        let state = board.row(index).state;
+        if state == Some(TaskState::Removed) {
+            // Removed in this very pass: Airflow asks its dependencies all the same, and one of them may skip it.
+            judge(board, index);
+            continue;
+        }
+        if !is_schedulable(state) {
             continue;
         }
         let judgement = judge(board, index);

@@ -87,13 +87,14 @@ fn may_be_stuck(board: &Board<'_>) -> bool {
         })
 }
 
-/// Whether any unfinished instance has, but for the time, what it needs (`DagRun._are_premature_tis`). What waits to be
-/// scheduled has just been judged; what is on its way is judged again, as Airflow does.
+/// Whether any unfinished instance has, but for the time, what it needs (`DagRun._are_premature_tis`). What is on its way is
+/// judged again, as Airflow does, and after a state was written so is what waits to be scheduled: it has just been judged.
 fn can_go_on(board: &mut Board<'_>) -> bool {
+    let judged = board.decisions.len();
     let unfinished: Vec<RowIndex> =
         board.rows().filter(|(_, row)| !is_finished(row.state)).map(|(index, _)| index).collect();
     unfinished.into_iter().any(|index| {
-        if is_schedulable(board.row(index).state) {
+        if is_schedulable(board.row(index).state) && board.decisions.len() == judged {
             return board.row(index).waits_until.is_some();
         }
         judge(board, index) != Judgement::Blocked
