@@ -28,6 +28,7 @@ sources! {
     ".ops.secrets" <- "ops/secrets.py",
     ".ops.serialized" <- "ops/serialized.py",
     ".ops.task_instances" <- "ops/task_instances.py",
+    ".ops.task_logs" <- "ops/task_logs.py",
     ".ops.timetables" <- "ops/timetables.py",
     ".ops.sync" <- "ops/sync.py",
     ".parse" <- "parse.py",

@@ -58,6 +58,12 @@ pub(super) async fn supervise(
         tracing::warn!(id = %work.callback.id, "a callback's process has ended with open sockets; they are closed now");
     }
     explain(exit, None, &mut log.borrow_mut());
+    log.borrow_mut().flush();
+    if let (Some(remote), Some(path)) = (&settings.remote_logs, &work.log_path)
+        && let Err(error) = remote.upload(path, None).await
+    {
+        tracing::error!(id = %work.callback.id, %error, "a callback's log could not be uploaded");
+    }
     match exit {
         Exit::Code(0) => Outcome::DONE,
         exit => Outcome::failed(format!("Callback subprocess exited with code {}", exit.code())),

@@ -194,8 +194,13 @@ fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
 
 /// Runs a worker beside a test, and ends it by hand when the test has not let it end.
 async fn beside_a_worker(deployment: &Deployment, test: impl Future<Output = ()>) {
+    beside(|shutdown| deployment.worker(shutdown), test).await;
+}
+
+/// As [`beside_a_worker`], with these options.
+async fn beside(options: impl FnOnce(Shutdown) -> WorkerOptions, test: impl Future<Output = ()>) {
     let (asker, shutdown) = Shutdown::by_hand();
-    let worker = run(deployment.worker(shutdown));
+    let worker = run(options(shutdown));
     let test = async {
         test.await;
         asker.ask();
@@ -296,6 +301,66 @@ fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
             assert!(executor.has_task(&slow.ti));
             executor.kill(slow.ti.workload_key());
             assert_eq!(next_end(&mut events).await.0, "slow");
+        })
+        .await;
+    });
+}
+
+/// A handler of a deployment's own, which keeps what it is given in a folder.
+const HANDLER: &str = r#"
+import os, pathlib
+from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONFIG as LOGGING_CONFIG
+
+HOME = pathlib.Path(os.environ["AIRFLOW_HOME"])
+
+class Folder:
+    processors = ()
+
+    def upload(self, path, ti=None):
+        from airflow.sdk import Connection
+        if ti is None or ti.task_id == "bad":
+            raise RuntimeError("the store is full")
+        text = (HOME / "logs" / path).read_text()
+        (HOME / "uploaded").write_text(f"{ti.run_id} to {Connection.get('store').host}: {text}")
+
+REMOTE_TASK_LOG = Folder()
+"#;
+
+#[test]
+fn logs_of_ended_tasks_go_to_the_deployments_own_handler() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        let home = deployment.home.path();
+        std::fs::write(home.join("keep_logs.py"), HANDLER).unwrap();
+        let options = |shutdown| {
+            let mut options = deployment.worker(shutdown);
+            let python = options
+                .interpreter
+                .clone()
+                .with_env("PYTHONPATH", home)
+                .with_env("AIRFLOW__LOGGING__BASE_LOG_FOLDER", home.join("logs"))
+                .with_env("AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS", "keep_logs.LOGGING_CONFIG")
+                .with_env("AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID", "store")
+                .with_env("AIRFLOW_CONN_STORE", "http://someone:secret@far-away/");
+            options.settings.remote_logs = Some(super::RemoteLogs::new(&python));
+            options
+        };
+        beside(options, async {
+            let (executor, mut events) = deployment.executor();
+            let good = deployment.task("good").await;
+            executor.queue(vec![Workload::ExecuteTask(good.clone())]);
+            assert_eq!(next_end(&mut events).await, ("good".to_owned(), Report::Settled, true));
+            let uploaded = std::fs::read_to_string(home.join("uploaded"));
+            let uploaded = uploaded.unwrap_or_else(|_| panic!("{}", deployment.log(&good)));
+            assert!(uploaded.starts_with("r to far-away: "), "{uploaded}");
+            assert!(uploaded.contains("hello from a real task"), "{uploaded}");
+
+            // What cannot be uploaded stays, says so, and changes nothing about the task.
+            let bad = deployment.task("bad").await;
+            executor.queue(vec![Workload::ExecuteTask(bad.clone())]);
+            assert_eq!(next_end(&mut events).await.0, "bad");
+            assert_eq!(deployment.state(&bad).await, "failed");
+            assert!(deployment.log(&bad).contains("the store is full"), "{}", deployment.log(&bad));
         })
         .await;
     });

@@ -210,5 +210,6 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         logs: LogFiles { folder: folder.to_owned(), file_mode: 0o664, folder_mode: 0o775 },
         level: Level::Info,
         masker: Masker::default(),
+        remote_logs: None,
     }
 }

@@ -13,6 +13,7 @@ mod leftovers;
 mod options;
 mod process;
 mod reaper;
+mod remote_logs;
 mod requests;
 mod run;
 mod secrets;
@@ -32,5 +33,6 @@ mod supervise_tests;
 
 pub use error::WorkerError;
 pub use options::WorkerOptions;
+pub use remote_logs::RemoteLogs;
 pub use run::run;
 pub use settings::Settings;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::WorkerError;
 use super::log::{Level, LogFiles};
+use super::remote_logs::RemoteLogs;
 use super::settings::Settings;
 use crate::config::{Config, keys};
 use crate::executor::Place;
@@ -52,17 +53,14 @@ impl WorkerOptions {
         hostname: String,
         shutdown: Shutdown,
     ) -> Result<Self, WorkerError> {
-        if config.get(&keys::logging::REMOTE_LOGGING) {
-            tracing::warn!(
-                "[logging] remote_logging is on: Slipstream's worker does not upload task logs yet; they stay in [logging] \
-                 base_log_folder of this machine"
-            );
-        }
         let unixname = unixname();
         let answers = answer::Options::from_config(config, &unixname)?;
         Ok(Self {
             place: Place::of(config),
-            settings: Settings::new(config, answers.masker.clone()),
+            settings: Settings {
+                remote_logs: RemoteLogs::from_config(config, &interpreter),
+                ..Settings::new(config, answers.masker.clone())
+            },
             db,
             answers,
             interpreter,
@@ -75,7 +73,7 @@ impl WorkerOptions {
 }
 
 impl Settings {
-    /// As the configuration says; `masker` is what every task's masker begins with.
+    /// As the configuration says, without an upload of logs; `masker` is what every task's masker begins with.
     pub fn new(config: &Config, masker: Masker) -> Self {
         let level = config.get(&keys::logging::LOGGING_LEVEL);
         Self {
@@ -98,6 +96,7 @@ impl Settings {
             },
             level: level.parse().unwrap_or(Level::Info),
             masker,
+            remote_logs: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::log::{Level, LogFiles};
+use super::remote_logs::RemoteLogs;
 use crate::supervisor::masker::Masker;
 
 /// Options of the supervision of tasks, under Airflow's names and with its defaults.
@@ -29,4 +30,6 @@ pub struct Settings {
     pub level: Level,
     /// What every task's masker begins with: no secrets, but the deployment's rules.
     pub masker: Masker,
+    /// Uploads logs when a task has ended; `None`: they stay on this machine.
+    pub remote_logs: Option<RemoteLogs>,
 }

@@ -216,10 +216,22 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
                 "process exited with open sockets; they are closed now"
             );
         }
+        self.upload_log().await;
         tracing::info!(
             ti_id = %self.task.ti.id, exit_code = exit.code(), final_state = ?self.terminal, "workload finished"
         );
         outcome
+    }
+
+    /// The last thing of all, as in Airflow: the log is whole, and the task's end does not wait for it.
+    async fn upload_log(&self) {
+        let (Some(remote), Some(path)) = (&self.settings.remote_logs, &self.task.log_path) else { return };
+        self.log.borrow_mut().flush();
+        if let Err(error) = remote.upload(path, Some(&self.task.ti)).await {
+            tracing::error!(ti_id = %self.task.ti.id, %error, "a task's log could not be uploaded");
+            let text = "Failed to upload remote logs";
+            self.log.borrow_mut().note(Level::Error, text, &[("error", json!(error.to_string()))]);
+        }
     }
 
     /// A task that killed its parent has killed its supervisor, as Airflow sees it: no heartbeat, no answer and no report any

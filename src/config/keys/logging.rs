@@ -13,6 +13,8 @@ keys! { "logging":
     JSON_LOGS: bool = "json_logs", false;
     /// Whether task logs are uploaded.
     REMOTE_LOGGING: bool = "remote_logging", false;
+    /// A dictionary of the deployment's own for Python's logs; its module may bring a handler for remote task logs.
+    LOGGING_CONFIG_CLASS: String = "logging_config_class", "";
     /// The port of the log server.
     WORKER_LOG_SERVER_PORT: i64 = "worker_log_server_port", 8793;
     /// Permissions of new log folders.
