@@ -17,6 +17,7 @@ use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
 use crate::runtime::EventWake;
+use crate::scheduler::options::{End, Loops};
 use crate::scheduler::{self, Links, Scheduler, UsersPython};
 use crate::store::own_tables;
 
@@ -31,8 +32,8 @@ pub(super) struct Options {
     /// End after this many loops; -1: never [default: [scheduler] num_runs].
     #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     num_runs: Option<i64>,
-    /// Not supported: every loop counts for --num-runs.
-    #[arg(short = 'i', long, hide = true)]
+    /// Count for --num-runs only loops in a row in which nothing was queued and nothing ended.
+    #[arg(short = 'i', long)]
     only_idle: bool,
     /// Do not serve the logs of running tasks to the api-server.
     #[arg(short, long)]
@@ -42,18 +43,22 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    if options.only_idle {
-        return Err(Failure::usage(
-            "--only-idle is not supported: every loop counts for --num-runs, and an idle scheduler sleeps until something is due",
-        ));
-    }
     let process = options.process.clone();
     start::role("scheduler", &process, |started| work(options, started))
 }
 
 async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let Started { config, db, hostname, shutdown } = started;
-    let num_runs = options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS));
+    let end = End {
+        after: options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS)),
+        counts: match options.only_idle || config.get(&keys::scheduler::ONLY_IDLE) {
+            true => Loops::Idle,
+            false => Loops::All,
+        },
+    };
+    if (end.after, end.counts) == (None, Loops::Idle) {
+        return Err(Failure::usage("--only-idle needs --num-runs: without it the scheduler never ends"));
+    }
     let names = executors::local_names(&config.get(&keys::core::EXECUTOR))
         .map_err(|error| Failure::new(Exit::Config, error))?;
     // Only the worker starts it, but a wrong option is better named here than there.
@@ -93,8 +98,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     servers.spawn(engine.run(shutdown.clone()));
     let python = UsersPython::find(&config).await;
     let links = Links { executor, names, reports, python, events: Some(events) };
-    let scheduler =
-        Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
+    let scheduler = Scheduler::start(db, &config, end, links, &hostname).await.map_err(Failure::failed)?;
     scheduler.run(shutdown).await.map_err(Failure::failed)
 }
 

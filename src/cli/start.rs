@@ -4,8 +4,9 @@ use std::future::Future;
 
 use crate::config::{Config, FileState, keys};
 use crate::runtime::{Shutdown, hostname};
+use crate::store::runs::carrier;
 use crate::store::{Db, migration, own_tables};
-use crate::telemetry::{logging, metrics};
+use crate::telemetry::{logging, metrics, traces};
 
 use super::detach::{self, Side};
 use super::exit::{Exit, Failure};
@@ -40,12 +41,18 @@ where
     let _pid_file = pid.as_deref().map(PidFile::hold).transpose()?;
     announce(name, &config);
     metrics::init(&config);
-    runtime()?.block_on(async {
+    if let Some(share) = traces::init(&config) {
+        carrier::trace(share);
+    }
+    let done = runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         let db = database(&config).await?;
         let hostname = hostname(&config.get(&keys::core::HOSTNAME_CALLABLE));
         work(Started { config, db, hostname, shutdown }).await
-    })
+    });
+    metrics::flush();
+    traces::flush();
+    done
 }
 
 /// The runtime of every role: one thread.

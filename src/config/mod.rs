@@ -38,6 +38,7 @@ struct Inner {
     file_exists: bool,
     values: HashMap<(&'static str, &'static str), Resolved>,
     notes: Vec<String>,
+    otel: BTreeMap<String, String>,
 }
 
 /// One option as `slipstream config` shows it.
@@ -135,7 +136,9 @@ impl Config {
             return Err(ConfigError::Invalid(wrong));
         }
         notes.extend(not_honoured::notes(env, ini));
-        Ok(Self { inner: Arc::new(Inner { home, file, file_exists, values, notes }) })
+        let otel = env.iter().filter(|(name, value)| name.starts_with("OTEL_") && !value.is_empty());
+        let otel = otel.map(|(name, value)| (name.clone(), value.clone())).collect();
+        Ok(Self { inner: Arc::new(Inner { home, file, file_exists, values, notes, otel }) })
     }
 
     /// The value of an option.
@@ -143,6 +146,11 @@ impl Config {
         let text = self.inner.values.get(&(key.section(), key.name())).map(|found| found.text.as_str());
         // Every key of `keys` was resolved and checked at load; one made elsewhere has its default.
         text.and_then(|text| T::parse(text).ok()).unwrap_or_else(|| key.default())
+    }
+
+    /// A standard variable of OpenTelemetry (`OTEL_…`), unless it is empty.
+    pub fn otel(&self, name: &str) -> Option<&str> {
+        self.inner.otel.get(name).map(String::as_str)
     }
 
     /// `AIRFLOW_HOME`.

@@ -115,6 +115,9 @@ const PYTHON: &[(&str, &[&str])] = &[
             "encrypt_s3_logs",
             "google_key_path",
             "remote_log_conn_id",
+            "remote_base_log_folder",
+            "remote_task_handler_kwargs",
+            "delete_local_logs",
         ],
     ),
     (

@@ -52,6 +52,12 @@ impl Scheduler {
                 duties::backfills_complete::run_once(&self.db, now).await?;
             }
             Duty::PoolMetrics => self.pool_metrics().await?,
+            Duty::TiMetrics => self.ti_metrics().await?,
+            Duty::RunMetrics if metrics::is_on() => {
+                let running = duties::metrics::running_runs(&self.db).await?;
+                metrics::gauge("scheduler.dagruns.running", running, &[]);
+            }
+            Duty::RunMetrics => {}
             Duty::HeartbeatTimeouts => self.heartbeat_timeouts(now).await?,
             Duty::PausedDags => {
                 let runs = duties::paused_dags::run_once(&self.db).await?;
@@ -59,7 +65,8 @@ impl Scheduler {
             }
             Duty::StuckInQueued => self.stuck_in_queued(now).await?,
             Duty::AssetOrphanage => {
-                duties::asset_orphanage::run_once(&self.db, now).await?;
+                let counts = duties::asset_orphanage::run_once(&self.db, now).await?;
+                metrics::gauge("asset.orphaned", i64::try_from(counts.orphaned).unwrap_or(i64::MAX), &[]);
             }
             Duty::UnreferencedTriggers => {
                 duties::unreferenced_triggers::run_once(&self.db).await?;
@@ -77,6 +84,11 @@ impl Scheduler {
         let held: HashSet<Uuid> = self.executor.held_tasks();
         let dead_after = self.options.peer_dead_after;
         let counts = duties::orphaned_tasks::run_once(&self.db, self.job.0, dead_after, &held, now).await?;
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        if !(counts.reset.is_empty() && counts.adopted.is_empty()) {
+            metrics::count("scheduler.orphaned_tasks.cleared", whole(counts.reset.len()), &[]);
+            metrics::count("scheduler.orphaned_tasks.adopted", whole(counts.adopted.len()), &[]);
+        }
         for orphan in counts.reset.iter().chain(&counts.adopted) {
             self.agenda.look_at_named(orphan.key.dag_id.clone(), orphan.key.run_id.clone());
         }
@@ -119,7 +131,19 @@ impl Scheduler {
             metrics::gauge("pool.deferred_slots", slots.deferred, &tags);
             metrics::gauge("pool.scheduled_slots", slots.scheduled, &tags);
         }
-        metrics::gauge("scheduler.dagruns.running", duties::metrics::running_runs(&self.db).await?, &[]);
+        Ok(())
+    }
+
+    async fn ti_metrics(&mut self) -> Result<(), StoreError> {
+        if !metrics::is_on() {
+            return Ok(());
+        }
+        for (ti, count) in self.ti_gauges.run_once(&self.db).await? {
+            let queue = ti.queue.as_deref().unwrap_or_default();
+            let tags = [("queue", queue), ("dag_id", ti.dag_id.as_str()), ("task_id", ti.task_id.as_str())];
+            let tags = if queue.is_empty() { &tags[1..] } else { &tags[..] };
+            metrics::gauge(&format!("ti.{}", ti.state.as_str()), count, tags);
+        }
         Ok(())
     }
 }

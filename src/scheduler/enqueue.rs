@@ -1,10 +1,12 @@
 //! The step that queues ready task instances, and the work for an executor that queued rows become.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use super::look_around::later;
+use super::measure;
+use super::options::Round;
 use super::tick::Scheduler;
 use crate::executor::{
     BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, LogTemplate, Workload, WorkloadTi,
@@ -28,6 +30,7 @@ impl Scheduler {
         let most = free.min(self.options.parallelism.saturating_sub(occupied));
         let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
         let room = Room { executors: named.chain([(None, free)]).collect(), most };
+        let began = Instant::now();
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
         if pass.busy {
             crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
@@ -35,6 +38,10 @@ impl Scheduler {
             tokio::time::sleep(Duration::from_millis(5)).await;
             return Ok(());
         }
+        if !pass.queued.is_empty() {
+            self.round = Round::Busy;
+        }
+        measure::queued(&pass, began.elapsed(), now);
         if pass.queued.is_empty() {
             self.clocks.enqueue = later(now, TURNED_AWAY);
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::dag::WeightRule;
@@ -16,6 +17,7 @@ use slipstream_core::state::{RunState, RunType, UnknownState};
 use uuid::Uuid;
 
 use super::event_tasks::{EventMemory, EventWork};
+use super::measure;
 use super::tick::{Policy, Scheduler};
 use crate::store::apply::{self, Applied, Target};
 use crate::store::callbacks::{self, CallbackRequest};
@@ -192,6 +194,7 @@ impl Scheduler {
                 self.poll_soon();
                 self.preparing.forget(look.run);
                 self.event_memory.forget(look.run);
+                self.trace(look.run, state);
                 self.announce(look.dag_id, look.run_id, state, message);
             }
         }
@@ -353,10 +356,13 @@ impl Pass<'_> {
             Err(error) => return Err(error),
         };
         loaded.events = events.as_ref().map(|events| events.facts.clone());
+        let began = Instant::now();
         let mut judged = run::examine(
             &Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options: self.options },
             self.now,
         );
+        let tags = [("dag_id", facts.dag_id.as_str()), ("run_type", facts.run_type.as_str())];
+        metrics::timing("dagrun.dependency-check", began.elapsed(), &tags);
         if self.pausing == Pausing::Paused {
             start_nothing(&mut judged);
         }
@@ -431,7 +437,7 @@ impl Pass<'_> {
         if wanted {
             self.ask_for_callback(tx, run, state, message, last_ti).await?;
         }
-        self.measure(run, state);
+        measure::ended(run, dag, state, self.now);
         Ok(Next::Ended { state, message })
     }
 
@@ -462,14 +468,6 @@ impl Pass<'_> {
         };
         callbacks::send(tx, &request, self.now).await?;
         Ok(())
-    }
-
-    fn measure(&self, run: &RunSnapshot, state: RunState) {
-        let tags = [("dag_id", run.facts.dag_id.as_str()), ("run_type", run.facts.run_type.as_str())];
-        let took = self.now - run.facts.start_date.unwrap_or(self.now);
-        let name =
-            if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
-        metrics::timing(name, took.max(TimeDelta::zero()).to_std().unwrap_or_default(), &tags);
     }
 }
 

@@ -221,7 +221,10 @@ impl Scheduler {
             callbacks::send(tx, &CallbackRequest::Email { ti: ti.id, kind, msg: message }, now).await?;
         }
         let failure = failure::handle_failure(tx, ti.id, &failed_task(dag, task), now).await?;
-        metrics::incr("ti_failures", &[("dag_id", dag_id), ("task_id", task_id)]);
+        let operator = failure.as_ref().and_then(|failure| failure.operator.as_deref()).unwrap_or_default();
+        let tags = [("dag_id", dag_id), ("task_id", task_id), ("operator_name", operator)];
+        metrics::incr("operator_failures", &tags);
+        metrics::incr("ti_failures", &tags[..2]);
         Ok(failure)
     }
 

@@ -15,6 +15,7 @@ mod examine;
 mod executor_events;
 mod listeners;
 mod look_around;
+mod measure;
 pub mod options;
 mod preparing;
 pub mod start_runs;

@@ -7,13 +7,52 @@ use chrono::TimeDelta;
 use super::timers::Duty;
 use crate::config::{Config, keys};
 
+/// When a scheduler ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// After so many loops; `None`: never.
+    pub after: Option<u64>,
+    /// Which loops count.
+    pub counts: Loops,
+}
+
+/// Which loops count for the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loops {
+    /// All.
+    All,
+    /// Those in a row in which nothing was queued and nothing ended.
+    Idle,
+}
+
+/// What a round of the loop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// It queued something, or something had ended.
+    Busy,
+    /// Neither.
+    Idle,
+}
+
+impl End {
+    /// The number of loops that count after one more.
+    pub(super) fn count(self, before: u64, round: Round) -> u64 {
+        if self.counts == Loops::Idle && round == Round::Busy { 0 } else { before + 1 }
+    }
+
+    /// Whether so many loops are enough.
+    pub(super) fn is_reached(self, loops: u64) -> bool {
+        self.after.is_some_and(|most| loops >= most)
+    }
+}
+
 /// Settings of the loop. Names and defaults are Airflow's where there is one.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `[core] parallelism`: most task instances that are queued or running at once, over all runs.
     pub parallelism: i64,
-    /// `[scheduler] num_runs`: ends after so many loops.
-    pub num_runs: Option<u64>,
+    /// `[scheduler] num_runs` and `only_idle`: when it ends by itself.
+    pub end: End,
     /// `[scheduler] use_job_schedule`: whether time-based and asset-triggered runs are made at all.
     pub create_runs: bool,
     /// `[scheduler] scheduler_heartbeat_sec`.
@@ -58,7 +97,10 @@ impl Options {
                 0 => i64::MAX,
                 most => most,
             },
-            num_runs: u64::try_from(number(&keys::scheduler::NUM_RUNS)).ok().filter(|runs| *runs > 0),
+            end: End {
+                after: u64::try_from(number(&keys::scheduler::NUM_RUNS)).ok().filter(|runs| *runs > 0),
+                counts: if config.get(&keys::scheduler::ONLY_IDLE) { Loops::Idle } else { Loops::All },
+            },
             create_runs: config.get(&keys::scheduler::USE_JOB_SCHEDULE),
             heartbeat: duration(&keys::scheduler::SCHEDULER_HEARTBEAT_SEC),
             peer_dead_after: duration(&keys::scheduler::SCHEDULER_HEALTH_CHECK_THRESHOLD),
@@ -89,6 +131,10 @@ pub struct DutyIntervals {
     pub backfills: Duration,
     /// `[scheduler] pool_metrics_interval`.
     pub pool_metrics: Duration,
+    /// `[scheduler] ti_metrics_interval`.
+    pub ti_metrics: Duration,
+    /// `[scheduler] dagrun_metrics_interval`.
+    pub run_metrics: Duration,
     /// `[scheduler] task_instance_heartbeat_timeout_detection_interval`.
     pub heartbeat_timeouts: Duration,
     /// Airflow's fixed 60 seconds.
@@ -109,6 +155,8 @@ impl DutyIntervals {
             trigger_timeouts: duration(&keys::scheduler::TRIGGER_TIMEOUT_CHECK_INTERVAL),
             backfills: Duration::from_secs(30),
             pool_metrics: duration(&keys::scheduler::POOL_METRICS_INTERVAL),
+            ti_metrics: duration(&keys::scheduler::TI_METRICS_INTERVAL),
+            run_metrics: duration(&keys::scheduler::DAGRUN_METRICS_INTERVAL),
             heartbeat_timeouts: duration(
                 &keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL,
             ),
@@ -120,13 +168,15 @@ impl DutyIntervals {
     }
 
     /// Every duty with its interval.
-    pub(super) fn armed(&self) -> [(Duty, Duration); 11] {
+    pub(super) fn armed(&self) -> [(Duty, Duration); 13] {
         [
             (Duty::Orphans, self.orphans),
             (Duty::TriggerTimeouts, self.trigger_timeouts),
             (Duty::AwaitingInputTimeouts, self.trigger_timeouts),
             (Duty::Backfills, self.backfills),
             (Duty::PoolMetrics, self.pool_metrics),
+            (Duty::TiMetrics, self.ti_metrics),
+            (Duty::RunMetrics, self.run_metrics),
             (Duty::HeartbeatTimeouts, self.heartbeat_timeouts),
             (Duty::PausedDags, self.paused_dags),
             (Duty::StuckInQueued, self.stuck_in_queued),
@@ -134,5 +184,21 @@ impl DutyIntervals {
             (Duty::UnreferencedTriggers, self.cleanup),
             (Duty::ConnectionTests, self.connection_tests),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_only_idle_a_busy_loop_begins_the_count_anew() {
+        let end = |counts| End { after: Some(2), counts };
+        let count = |end: End| {
+            [Round::Idle, Round::Busy, Round::Idle].into_iter().fold(0, |n, round| end.count(n, round))
+        };
+        assert_eq!((count(end(Loops::All)), count(end(Loops::Idle))), (3, 1));
+        assert!(end(Loops::All).is_reached(2) && !end(Loops::All).is_reached(1));
+        assert!(!End { after: None, counts: Loops::All }.is_reached(u64::MAX));
     }
 }

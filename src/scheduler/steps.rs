@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::state::RunState;
+use slipstream_core::state::{RunState, RunType};
 
 use super::create_runs::{self, More};
 use super::duties::missed_deadlines;
@@ -23,6 +23,9 @@ impl Scheduler {
         for created in &made.created {
             self.answers.remove(&created.run.dag_id);
             tracing::debug!(dag_id = %created.run.dag_id, run_id = %created.run.run_id, "made a run");
+            if created.run.run_type == RunType::AssetTriggered && created.run.partition_key.is_none() {
+                metrics::incr("asset.triggered_dagruns", &[]);
+            }
         }
         self.agenda.start_runs |= !made.created.is_empty();
         self.agenda.create_runs |= made.more == More::Yes;

@@ -6,6 +6,7 @@ use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
 use super::executor_events::Ended;
+use super::options::{End, Loops};
 use super::tick::{Links, Scheduler};
 use super::users_python::UsersPython;
 use crate::config::Config;
@@ -73,7 +74,12 @@ pub(super) async fn scheduler_with(
     let (executor, reports) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
     let config = Config::from_pairs(&[]).unwrap();
     let links = Links { executor, names: Vec::new(), reports, python: UsersPython::none(&config), events };
-    (Scheduler::start(db.clone(), &config, None, links, "here").await.unwrap(), home)
+    (
+        Scheduler::start(db.clone(), &config, End { after: None, counts: Loops::All }, links, "here")
+            .await
+            .unwrap(),
+        home,
+    )
 }
 
 pub(super) async fn state(db: &Db, task: &str) -> Option<TaskState> {

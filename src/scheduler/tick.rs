@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::agenda::Agenda;
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
+use super::duties::metrics::TiGauges;
 use super::duties_due::DutyOptions;
 use super::event_tasks::EventMemory;
 use super::executor_events::Ended;
 use super::listeners::{Lifecycle, Listeners};
 use super::look_around::{Clocks, later};
-use super::options::Options;
+use super::options::{End, Options, Round};
 use super::preparing::Preparing;
 use super::timers::{Duty, Timers};
 use super::users_python::UsersPython;
@@ -34,6 +36,7 @@ use crate::store::job::{self, JobEnd, JobId};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::watch::Seen;
 use crate::store::{Db, StoreError};
+use crate::telemetry::metrics;
 
 /// Why a scheduler could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +103,10 @@ pub struct Scheduler {
     /// Told when Python has answered.
     wake: Arc<Notify>,
     pub(super) versions_at: Option<DateTime<Utc>>,
+    pub(super) ti_gauges: TiGauges,
+    pub(super) round: Round,
+    /// SIGUSR2 asks for the state of the executor.
+    dump: Option<Signal>,
 }
 
 /// Whether a cluster policy changes new task instances.
@@ -119,19 +126,20 @@ impl Scheduler {
     pub async fn start(
         db: Db,
         config: &Config,
-        num_runs: Option<u64>,
+        end: End,
         links: Links,
         hostname: &str,
     ) -> Result<Self, SchedulerError> {
         let now = Utc::now();
         let Links { executor, names, reports, python, events } = links;
-        let options = Options { num_runs, ..Options::from_config(config) };
+        let options = Options { end, ..Options::from_config(config) };
         let logs = LogTemplate::parse(&options.log_template)?;
         let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
         let unixname = crate::runtime::unix_user();
         let runs = run_options(config)?;
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
         let wake = Arc::new(Notify::new());
+        metrics::incr("job_start", &[]);
         let listeners = Listeners::new(python.service.clone(), python.wishes);
         listeners.lifecycle(Lifecycle::Starting, job);
         if let Some(events) = &events {
@@ -168,6 +176,9 @@ impl Scheduler {
             put_off: Vec::new(),
             clocks: Clocks::new(now),
             versions_at: None,
+            ti_gauges: TiGauges::default(),
+            round: Round::Idle,
+            dump: signal(SignalKind::user_defined2()).ok(),
         })
     }
 
@@ -181,7 +192,7 @@ impl Scheduler {
         let mut pause = Duration::from_millis(100);
         let mut loops = 0;
         while !shutdown.is_asked() {
-            let clock = tokio::time::Instant::now();
+            let began = std::time::Instant::now();
             // A database that does not answer must not keep the scheduler from ending. What is cut off is rolled back.
             let round = tokio::select! {
                 round = self.tick(Utc::now()) => round,
@@ -198,9 +209,10 @@ impl Scheduler {
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
             }
-            crate::telemetry::metrics::timing("scheduler.scheduler_loop_duration", clock.elapsed(), &[]);
-            loops += 1;
-            if self.options.num_runs.is_some_and(|most| loops >= most) {
+            metrics::timing("scheduler.scheduler_loop_duration", began.elapsed(), &[]);
+            self.measure_executor();
+            loops = self.options.end.count(loops, std::mem::replace(&mut self.round, Round::Idle));
+            if self.options.end.is_reached(loops) {
                 break;
             }
             self.wait(&mut shutdown).await;
@@ -211,6 +223,7 @@ impl Scheduler {
         }
         self.listeners.lifecycle(Lifecycle::Stopping, self.job);
         self.listeners.finish().await;
+        metrics::incr("job_end", &[]);
         let complete = job::complete(&self.db, self.job, JobEnd::Success, Utc::now());
         match tokio::time::timeout(LAST_ROUND, complete).await {
             Ok(done) => Ok(done?),
@@ -234,6 +247,7 @@ impl Scheduler {
             () = tokio::time::sleep(until) => {}
             () = self.wake.notified() => self.agenda.create_runs |= self.custom.has_answers(),
             () = hinted(self.events.as_ref()) => {}
+            () = asked(self.dump.as_mut()) => self.dump_executor(),
             () = shutdown.asked() => {}
         }
     }
@@ -310,6 +324,7 @@ impl Scheduler {
             passing("examine runs", self.examine_runs(Utc::now()).await)?;
         }
         if !self.ended.is_empty() {
+            self.round = Round::Busy;
             passing("executor events", self.process_all_ended(Utc::now()).await)?;
         }
         if self.agenda.enqueue {
@@ -338,16 +353,26 @@ impl Scheduler {
         }
         self.clocks.heartbeat = now;
         if let Err(error) = job::heartbeat(&self.db, self.job, now).await {
-            crate::telemetry::metrics::incr("job_heartbeat_failure", &[]);
+            metrics::incr("job_heartbeat_failure", &[]);
             tracing::warn!(%error, "the heartbeat could not be written");
         } else {
-            crate::telemetry::metrics::incr("scheduler_heartbeat", &[]);
+            metrics::incr("scheduler_heartbeat", &[]);
         }
     }
 }
 
 /// How long the round in which the scheduler is told to end may go on, and how long its job row may take to be closed.
 const LAST_ROUND: Duration = Duration::from_secs(5);
+
+/// Returns at the next signal.
+async fn asked(signal: Option<&mut Signal>) {
+    if let Some(signal) = signal
+        && signal.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
 
 /// Returns when the event engine has done something.
 async fn hinted(events: Option<&EventWake>) {

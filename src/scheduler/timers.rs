@@ -20,6 +20,10 @@ pub enum Duty {
     Backfills,
     /// Report the use of pools.
     PoolMetrics,
+    /// Report task instances by state, Dag and task.
+    TiMetrics,
+    /// Report running runs.
+    RunMetrics,
     /// Find running task instances without a heartbeat.
     HeartbeatTimeouts,
     /// Finish runs of paused Dags whose last task has ended.

@@ -57,6 +57,8 @@ pub struct QueuedTi {
     pub bundle_name: String,
     /// `dag_run.bundle_version`.
     pub bundle_version: Option<String>,
+    /// When it was scheduled, if this is its first round.
+    pub first_scheduled: Option<DateTime<Utc>>,
 }
 
 /// What one pass did.
@@ -218,7 +220,8 @@ fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
     let mut sql = tx.sql(
         "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
-         ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, ranked.bundle_version, \
+         ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, \
+         ti.scheduled_dttm, ti.end_date, ranked.bundle_version, \
          ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits \
          FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dag.relative_fileloc, dag.bundle_name, \
          dag.max_active_tasks, dag.has_task_concurrency_limits, row_number() OVER (PARTITION BY ti.dag_id, ti.run_id \
@@ -276,6 +279,10 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
         relative_fileloc: row.text_opt("relative_fileloc")?.unwrap_or_default(),
         bundle_name: row.text("bundle_name")?,
         bundle_version: row.text_opt("bundle_version")?,
+        first_scheduled: match row.time_opt("end_date")? {
+            Some(_) => None,
+            None => row.time_opt("scheduled_dttm")?,
+        },
     })
 }
 

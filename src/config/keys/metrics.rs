@@ -23,6 +23,20 @@ keys! { "metrics":
     STATSD_DATADOG_METRICS_TAGS: bool = "statsd_datadog_metrics_tags", true;
     /// Whether tags are sent in InfluxDB's form.
     STATSD_INFLUXDB_ENABLED: bool = "statsd_influxdb_enabled", false;
+    /// Whether metrics go to an OpenTelemetry collector, unless they go to StatsD.
+    OTEL_ON: bool = "otel_on", false;
+    /// Its host, without the standard variables (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+    OTEL_HOST: String = "otel_host", "localhost";
+    /// Its port.
+    OTEL_PORT: i64 = "otel_port", 8889;
+    /// What every metric's name begins with there.
+    OTEL_PREFIX: String = "otel_prefix", "airflow";
+    /// Milliseconds between two sendings.
+    OTEL_INTERVAL_MILLISECONDS: i64 = "otel_interval_milliseconds", 60_000;
+    /// The name of the service that sends.
+    OTEL_SERVICE: String = "otel_service", "Airflow";
+    /// Whether the collector is reached over TLS.
+    OTEL_SSL_ACTIVE: bool = "otel_ssl_active", false;
     /// Tags that are not sent.
     STATSD_DISABLED_TAGS: String = "statsd_disabled_tags", "job_id,run_id";
 }

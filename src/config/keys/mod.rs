@@ -26,6 +26,7 @@ pub mod scheduler;
 pub mod secrets;
 pub mod slipstream;
 pub mod state_store;
+pub mod traces;
 pub mod workers;
 
 /// All of them.
@@ -43,6 +44,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn AnyKey> {
         callbacks::ALL,
         connection_test::ALL,
         state_store::ALL,
+        traces::ALL,
         slipstream::ALL,
     ]
     .into_iter()

@@ -9,10 +9,16 @@ keys! { "scheduler":
     SCHEDULER_HEARTBEAT_SEC: Duration = "scheduler_heartbeat_sec", Duration::from_secs(5);
     /// How many loops until the scheduler ends by itself; −1: never.
     NUM_RUNS: i64 = "num_runs", -1;
+    /// Whether only idle loops count for that.
+    ONLY_IDLE: bool = "only_idle", false;
     /// How often Dags whose file is gone are looked for.
     PARSING_CLEANUP_INTERVAL: Duration = "parsing_cleanup_interval", Duration::from_secs(60);
     /// How often pool metrics are sent.
     POOL_METRICS_INTERVAL: Duration = "pool_metrics_interval", Duration::from_secs(5);
+    /// How often task instances are counted for metrics.
+    TI_METRICS_INTERVAL: Duration = "ti_metrics_interval", Duration::from_secs(30);
+    /// How often running runs are counted for metrics.
+    DAGRUN_METRICS_INTERVAL: Duration = "dagrun_metrics_interval", Duration::from_secs(30);
     /// After how long without a heartbeat a scheduler counts as dead.
     SCHEDULER_HEALTH_CHECK_THRESHOLD: Duration = "scheduler_health_check_threshold", Duration::from_secs(30);
     /// Whether the health server runs.

@@ -9,6 +9,7 @@ pub mod params;
 pub mod pickle;
 pub mod queued;
 pub mod run_id;
+pub mod span;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

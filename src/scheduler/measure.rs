@@ -1,0 +1,110 @@
+//! Metrics and traces of what the scheduler does, under Airflow's names.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use slipstream_core::state::{RunState, RunType};
+
+use super::tick::Scheduler;
+use crate::store::Db;
+use crate::store::critical_section::Pass;
+use crate::store::dag_bag::CachedDag;
+use crate::store::runs::span::traced_run;
+use crate::store::snapshot::RunSnapshot;
+use crate::telemetry::{metrics, traces};
+
+/// The name of the one executor.
+const EXECUTOR: &str = "LocalExecutor";
+
+impl Scheduler {
+    /// How full the executor is. What it was handed counts as running, as in Airflow's.
+    pub(super) fn measure_executor(&self) {
+        if !metrics::is_on() {
+            return;
+        }
+        let of = |name, status, count: usize| {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            metrics::gauge(name, count, &[("status", status), ("executor_class_name", EXECUTOR)]);
+        };
+        of("executor.open_slots", "open", self.executor.slots_available());
+        of("executor.queued_tasks", "queued", 0);
+        of("executor.running_tasks", "running", self.executor.slots_occupied());
+    }
+
+    /// Writes to the log what the executor holds (`_debug_dump` in Airflow).
+    pub(super) fn dump_executor(&self) {
+        let held: Vec<String> = self.executor.held_tasks().iter().map(ToString::to_string).collect();
+        tracing::info!(
+            slots_occupied = self.executor.slots_occupied(),
+            slots_available = self.executor.slots_available(),
+            task_instances = held.join(" "),
+            "SIGUSR2 (12) received, printing debug: state of the LocalExecutor"
+        );
+    }
+
+    /// Sends the span of a run that has ended, beside the loop.
+    pub(super) fn trace(&self, run: i64, state: RunState) {
+        if traces::is_on() {
+            tokio::spawn(trace(self.db.clone(), run, state));
+        }
+    }
+}
+
+async fn trace(db: Db, id: i64, state: RunState) {
+    let run = match traced_run(&db, id).await {
+        Ok(Some(run)) => run,
+        Ok(None) => return,
+        Err(error) => return tracing::warn!(dag_run_id = id, %error, "Failed to emit dag run span"),
+    };
+    traces::dag_run(traces::EndedRun {
+        dag_id: &run.dag_id,
+        carrier: &run.carrier,
+        began: run.began.map_or_else(SystemTime::now, SystemTime::from),
+        end: if state == RunState::Success { traces::RunEnd::Success } else { traces::RunEnd::Failed },
+        attributes: run.attributes,
+    });
+}
+
+/// What one pass of the step that queues did.
+pub(super) fn queued(pass: &Pass, took: Duration, now: DateTime<Utc>) {
+    if !metrics::is_on() {
+        return;
+    }
+    metrics::timing("scheduler.critical_section_duration", took, &[]);
+    let mut starving = 0;
+    for (pool, count) in &pass.starving_per_pool {
+        starving += count;
+        metrics::gauge("pool.starving_tasks", *count, &[("pool_name", pool.as_str())]);
+    }
+    metrics::gauge("scheduler.tasks.starving", starving, &[]);
+    metrics::gauge("scheduler.tasks.executable", i64::try_from(pass.queued.len()).unwrap_or(i64::MAX), &[]);
+    for ti in &pass.queued {
+        let Some(scheduled) = ti.first_scheduled else { continue };
+        let tags =
+            [("dag_id", ti.dag_id.as_str()), ("task_id", ti.task_id.as_str()), ("queue", ti.queue.as_str())];
+        metrics::timing("task.scheduled_duration", length(now - scheduled), &tags);
+    }
+}
+
+/// A run that has ended.
+pub(super) fn ended(run: &RunSnapshot, dag: &CachedDag, state: RunState, now: DateTime<Utc>) {
+    let facts = &run.facts;
+    let tags = [("dag_id", facts.dag_id.as_str()), ("run_type", facts.run_type.as_str())];
+    let name = if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
+    metrics::timing(name, length(now - facts.start_date.unwrap_or(now)), &tags);
+    if facts.run_type != RunType::Scheduled
+        || run.clear_number > 0
+        || !dag.timetable.is_periodic().unwrap_or(true)
+    {
+        return;
+    }
+    let first = run.tis.iter().filter_map(|ti| ti.start_date).min();
+    if let Some(delay) = first.map(|first| first - facts.run_after).filter(|delay| *delay > TimeDelta::zero())
+    {
+        metrics::timing("dagrun.first_task_scheduling_delay", length(delay), &tags);
+    }
+}
+
+fn length(time: TimeDelta) -> Duration {
+    time.max(TimeDelta::zero()).to_std().unwrap_or_default()
+}
