@@ -4,6 +4,7 @@
 //! and costs no query here. One that did not ("state mismatch": killed, crashed, never started) is failed or retried.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use slipstream_core::ids::{DagId, RunId, TiKey};
@@ -15,7 +16,7 @@ use crate::executor::Report;
 use crate::store::audit_log;
 use crate::store::callbacks::{self, CallbackRequest, EmailKind};
 use crate::store::commands;
-use crate::store::dag_bag::{CachedDag, Dags};
+use crate::store::dag_bag::CachedDag;
 use crate::store::ended_tis::{self, EndedTi};
 use crate::store::failure::{self, FailedTask, Failure, log_entry};
 use crate::store::{StoreError, Tx, retry};
@@ -146,8 +147,14 @@ impl Scheduler {
         let got: HashSet<&TiKey> = rows.iter().map(|ti| &ti.key).collect();
         let missing: Vec<&TiKey> = keys.into_iter().filter(|key| !got.contains(key)).collect();
         let locked = ended_tis::existing(&tx, &missing).await?;
-        let dag_ids: BTreeSet<_> = rows.iter().map(|ti| ti.key.dag_id.clone()).collect();
-        let dags = self.bag.latest(&tx, &dag_ids).await?;
+        let follow = rows.iter().filter(|ti| ti.pinned_version.is_none());
+        let newest = self.bag.latest(&tx, &follow.map(|ti| ti.key.dag_id.clone()).collect()).await?;
+        let pinned: BTreeSet<Uuid> = rows.iter().filter_map(|ti| ti.pinned_version).collect();
+        let versions = self.bag.versions(&tx, &pinned).await?;
+        let dag_of = |ti: &EndedTi| match ti.pinned_version {
+            Some(version) => versions.get(&version),
+            None => newest.get(&ti.key.dag_id),
+        };
         let (mut runs, mut failed) = (Vec::new(), Vec::new());
         for ti in &rows {
             let (report, info) = tries.get(&ti.key).copied().unwrap_or((Report::Success, None));
@@ -156,7 +163,8 @@ impl Scheduler {
             }
             let message = mismatch_message(ti, report, info, self.options.parallelism);
             let why = message.clone();
-            let failure = self.settle(&tx, &dags, Mismatch { ti, report, message }, now).await?;
+            let failure =
+                self.settle(&tx, dag_of(ti).map(Arc::as_ref), Mismatch { ti, report, message }, now).await?;
             failed.extend(failure.map(|failure| (failure, why)));
             runs.push((ti.key.dag_id.clone(), ti.key.run_id.clone()));
         }
@@ -178,7 +186,7 @@ impl Scheduler {
     async fn settle(
         &self,
         tx: &Tx,
-        dags: &Dags,
+        dag: Option<&CachedDag>,
         mismatch: Mismatch<'_>,
         now: DateTime<Utc>,
     ) -> Result<Option<Failure>, StoreError> {
@@ -195,9 +203,7 @@ impl Scheduler {
         metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
         tracing::warn!(dag_id, task_id, run_id = %ti.key.run_id, map_index = ti.key.map_index.0, "{message}");
         audit_log::write(tx, now, &[log_entry(&ti.key, "state mismatch", Some(message.clone()))]).await?;
-        let Some((dag, task)) =
-            dags.get(&ti.key.dag_id).and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?)))
-        else {
+        let Some((dag, task)) = dag.and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?))) else {
             ended_tis::set_state(tx, ti.id, executor_state(report), now).await?;
             return Ok(None);
         };

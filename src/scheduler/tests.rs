@@ -171,6 +171,28 @@ fn a_task_whose_process_died_without_a_word_is_tried_again() {
 }
 
 #[test]
+fn a_task_of_a_pinned_run_fails_as_the_version_of_its_run_says() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({"retries": 1}))]).await;
+        run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Running).retries(1)]).await;
+        // The newest version does not have the task any more.
+        dag_version(db, &[]).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        let id = first(db, "SELECT id FROM task_instance").await.uuid("id").unwrap();
+        let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
+        db.exec(adopt).await.unwrap();
+        let pin =
+            db.sql("UPDATE dag_run SET bundle_version = 'abc', created_dag_version_id = ?").bind(version);
+        db.exec(pin).await.unwrap();
+
+        let ended = Ended::Task { key: key("a", 1), ti_id: id, report: Report::Success, info: None };
+        scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
+
+        assert_eq!(state(db, "a").await, Some(TaskState::UpForRetry));
+    });
+}
+
+#[test]
 fn a_task_that_was_cleared_while_it_ran_starts_again_though_its_row_has_a_new_id() {
     on_each_database(async |db| {
         let version = dag(db, &[("a", &[], json!({}))]).await;

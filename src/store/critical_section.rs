@@ -4,13 +4,15 @@
 //! advisory lock 2, all pool rows, the chosen task instances), so that stock schedulers and this one take turns.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use slipstream_core::admit::{ActiveCounts, Admission, Candidate, PoolRoom, Refusal, Starved, TaskLimits};
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
-use super::dag_bag::{DagBag, Dags};
+use super::dag_bag::{CachedDag, DagBag};
+use super::ended_tis::pinned_version;
 use super::{Conn, Db, Dialect, Param, Row, Sql, StoreError, Tx};
 
 /// What the scheduler brings into the section.
@@ -204,14 +206,24 @@ async fn page(
     taken: &[QueuedTi],
 ) -> Result<Vec<(QueuedTi, Candidate)>, StoreError> {
     let rows = tx.all(select_page(tx, starved, taken)).await?;
-    let mut limited: BTreeSet<DagId> = BTreeSet::new();
+    let (mut limited, mut pinned) = (BTreeSet::<DagId>::new(), BTreeSet::new());
     for row in &rows {
         if row.bool("has_task_concurrency_limits")? {
-            limited.insert(row.id("dag_id")?);
+            match pinned_version(row)? {
+                Some(version) => pinned.insert(version),
+                None => limited.insert(row.id("dag_id")?),
+            };
         }
     }
-    let dags = bag.latest(tx, &limited).await?;
-    rows.iter().map(|row| Ok((read_ti(row)?, read_candidate(row, &dags)?))).collect()
+    let (newest, versions) = (bag.latest(tx, &limited).await?, bag.versions(tx, &pinned).await?);
+    let read = |row: &Row| {
+        let dag = match pinned_version(row)? {
+            Some(version) => versions.get(&version),
+            None => newest.get(&row.id::<DagId>("dag_id")?),
+        };
+        Ok((read_ti(row)?, read_candidate(row, dag.map(Arc::as_ref))?))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
@@ -220,10 +232,10 @@ fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
     let mut sql = tx.sql(
         "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
-         ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, \
+         ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, ranked.created_dag_version_id, \
          ti.scheduled_dttm, ti.end_date, ranked.bundle_version, \
          ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits \
-         FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dag.relative_fileloc, dag.bundle_name, \
+         FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dr.created_dag_version_id, dag.relative_fileloc, dag.bundle_name, \
          dag.max_active_tasks, dag.has_task_concurrency_limits, row_number() OVER (PARTITION BY ti.dag_id, ti.run_id \
          ORDER BY -ti.priority_weight, dr.logical_date, ti.map_index, ti.id) + COALESCE(busy.n, 0) AS nth \
          FROM task_instance ti \
@@ -286,9 +298,9 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
     })
 }
 
-fn read_candidate(row: &Row, dags: &Dags) -> Result<Candidate, StoreError> {
+fn read_candidate(row: &Row, dag: Option<&CachedDag>) -> Result<Candidate, StoreError> {
     let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
-    let task = dags.get(&dag_id).and_then(|dag| dag.dag.task_by_id(task_id.as_str()));
+    let task = dag.and_then(|dag| dag.dag.task_by_id(task_id.as_str()));
     let limits = task.map_or_else(TaskLimits::default, |task| TaskLimits {
         per_dag: task.max_active_tis_per_dag,
         per_run: task.max_active_tis_per_dagrun,

@@ -24,6 +24,8 @@ pub struct EndedTi {
     pub queued_by_job_id: Option<i64>,
     /// Whether it resumes from a trigger.
     pub has_next_method: bool,
+    /// The version of the Dag that its run is pinned to.
+    pub pinned_version: Option<Uuid>,
 }
 
 /// Reads and locks the rows of these tries, by their keys: who clears a running task instance gives its row a new id.
@@ -34,11 +36,13 @@ pub struct EndedTi {
 pub async fn lock(tx: &Tx, tries: &[&TiKey]) -> Result<Vec<EndedTi>, StoreError> {
     let sql = tx
         .sql(
-            "SELECT id, dag_id, task_id, run_id, map_index, try_number, max_tries, state, queued_by_job_id, next_method \
-             FROM task_instance WHERE (dag_id, task_id, run_id, map_index, try_number) IN (VALUES ?) ORDER BY id",
+            "SELECT ti.id, ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.try_number, ti.max_tries, ti.state, \
+             ti.queued_by_job_id, ti.next_method, dr.bundle_version, dr.created_dag_version_id FROM task_instance ti \
+             JOIN dag_run dr ON dr.dag_id = ti.dag_id AND dr.run_id = ti.run_id \
+             WHERE (ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.try_number) IN (VALUES ?) ORDER BY ti.id",
         )
         .bind_rows(tries.iter().map(|key| columns(key)))
-        .push(tx.dialect().pg(" FOR NO KEY UPDATE OF task_instance SKIP LOCKED"));
+        .push(tx.dialect().pg(" FOR NO KEY UPDATE OF ti SKIP LOCKED"));
     let rows = tx.all(sql).await?;
     rows.iter()
         .map(|row| {
@@ -49,6 +53,7 @@ pub async fn lock(tx: &Tx, tries: &[&TiKey]) -> Result<Vec<EndedTi>, StoreError>
                 max_tries: row.int32("max_tries")?,
                 queued_by_job_id: row.int_opt("queued_by_job_id")?,
                 has_next_method: row.text_opt("next_method")?.is_some(),
+                pinned_version: pinned_version(row)?,
             })
         })
         .collect()
@@ -69,6 +74,17 @@ pub async fn existing(tx: &Tx, tries: &[&TiKey]) -> Result<HashSet<TiKey>, Store
         )
         .bind_rows(tries.iter().map(|key| columns(key)));
     tx.all(sql).await?.iter().map(ti_key).collect()
+}
+
+/// The version that a run keeps to: it was made from a bundle that has versions (`DBDagBag.get_dag_for_run`).
+///
+/// # Errors
+/// For a row without these columns of `dag_run`.
+pub fn pinned_version(row: &Row) -> Result<Option<Uuid>, StoreError> {
+    Ok(match row.text_opt("bundle_version")? {
+        Some(_) => row.uuid_opt("created_dag_version_id")?,
+        None => None,
+    })
 }
 
 fn columns(key: &TiKey) -> Vec<Param> {

@@ -8,6 +8,9 @@ use super::Tags;
 use super::legacy::legacy;
 use crate::config::{Config, keys::metrics as keys};
 
+/// A name, with the tags that are no part of it.
+pub(super) type Named<'a> = (Cow<'a, str>, Vec<(&'a str, &'a str)>);
+
 /// What the configuration says about names.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -26,11 +29,7 @@ impl Names {
     }
 
     /// The names under which a metric is sent, each with the tags that are no part of it.
-    pub(super) fn of<'a>(
-        &self,
-        name: &'a str,
-        tags: &Tags<'a>,
-    ) -> Vec<(Cow<'a, str>, Vec<(&'a str, &'a str)>)> {
+    pub(super) fn of<'a>(&self, name: &'a str, tags: &Tags<'a>) -> Vec<Named<'a>> {
         let old = if self.legacy { legacy(name, tags) } else { None };
         let old = old.map(|(name, rest)| (Cow::Owned(name), rest));
         let all = old.into_iter().chain([(Cow::Borrowed(name), tags.to_vec())]);
