@@ -20,9 +20,9 @@ pub(super) struct Target {
     /// `otel_host`.
     pub(super) host: String,
     /// `otel_port`.
-    pub(super) port: i64,
+    pub(super) port: String,
     /// `otel_ssl_active`.
-    pub(super) tls: bool,
+    pub(super) tls: String,
 }
 
 impl Signal {
@@ -47,7 +47,11 @@ pub(super) fn endpoint(config: &Config, signal: Signal, target: &Target) -> Resu
         config.otel(&signal.variable(end)).or_else(|| config.otel(&format!("OTEL_EXPORTER_OTLP_{end}")))
     };
     if of_env("ENDPOINT").is_none() {
-        let scheme = if target.tls { "https" } else { "http" };
+        if target.host.is_empty() || target.port.is_empty() {
+            return Ok(None);
+        }
+        let tls = ["true", "t", "1"].contains(&target.tls.to_lowercase().as_str());
+        let scheme = if tls { "https" } else { "http" };
         let host = match target.host.as_str() {
             bare if bare.contains(':') && !bare.starts_with('[') => format!("[{bare}]"),
             host => host.to_owned(),
@@ -118,7 +122,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let home = ("AIRFLOW_HOME".to_owned(), home.path().display().to_string());
         let config = Config::from_env(env.chain([home])).unwrap();
-        let target = Target { host: "::1".to_owned(), port: 4318, tls: true };
+        let target = Target { host: "::1".to_owned(), port: "4318".to_owned(), tls: "True".to_owned() };
         endpoint(&config, Signal::Metrics, &target)
     }
 

@@ -102,11 +102,12 @@ fn processor(config: &Config) -> Result<BatchSpanProcessor, String> {
     };
     let exporter = exporter.build().map_err(|error| error.to_string())?;
     let mut processor = BatchSpanProcessor::builder(exporter).build();
+    let service = config.get(&keys::OTEL_SERVICE);
     let named =
         config.otel("OTEL_SERVICE_NAME").is_some() || config.otel("OTEL_RESOURCE_ATTRIBUTES").is_some();
-    let resource = match named {
+    let resource = match named || service.is_empty() {
         true => Resource::builder().build(),
-        false => Resource::builder().with_service_name(config.get(&keys::OTEL_SERVICE)).build(),
+        false => Resource::builder().with_service_name(service).build(),
     };
     processor.set_resource(&resource);
     Ok(processor)

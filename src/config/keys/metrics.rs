@@ -26,17 +26,17 @@ keys! { "metrics":
     /// Whether metrics go to an OpenTelemetry collector, unless they go to StatsD.
     OTEL_ON: bool = "otel_on", false;
     /// Its host, without the standard variables (`OTEL_EXPORTER_OTLP_ENDPOINT`).
-    OTEL_HOST: String = "otel_host", "localhost";
+    OTEL_HOST: String = "otel_host", "";
     /// Its port.
-    OTEL_PORT: i64 = "otel_port", 8889;
+    OTEL_PORT: String = "otel_port", "";
     /// What every metric's name begins with there.
     OTEL_PREFIX: String = "otel_prefix", "airflow";
     /// Milliseconds between two sendings.
-    OTEL_INTERVAL_MILLISECONDS: i64 = "otel_interval_milliseconds", 60_000;
+    OTEL_INTERVAL_MILLISECONDS: String = "otel_interval_milliseconds", "";
     /// The name of the service that sends.
-    OTEL_SERVICE: String = "otel_service", "Airflow";
+    OTEL_SERVICE: String = "otel_service", "";
     /// Whether the collector is reached over TLS.
-    OTEL_SSL_ACTIVE: bool = "otel_ssl_active", false;
+    OTEL_SSL_ACTIVE: String = "otel_ssl_active", "";
     /// Tags that are not sent.
     STATSD_DISABLED_TAGS: String = "statsd_disabled_tags", "job_id,run_id";
 }

@@ -55,12 +55,12 @@ impl Meters {
         };
         let exporter = exporter.build().map_err(|error| error.to_string())?;
         let every = config.get(&keys::OTEL_INTERVAL_MILLISECONDS);
-        let every =
-            config.otel("OTEL_METRIC_EXPORT_INTERVAL").and_then(|text| text.parse().ok()).unwrap_or(every);
-        let every = Duration::from_millis(u64::try_from(every).unwrap_or(60_000));
+        let every = config.otel("OTEL_METRIC_EXPORT_INTERVAL").unwrap_or(&every).parse();
+        let every = Duration::from_millis(every.unwrap_or(60_000));
         let reader = PeriodicReader::builder(exporter).with_interval(every).build();
-        let service =
-            config.otel("OTEL_SERVICE_NAME").map_or_else(|| config.get(&keys::OTEL_SERVICE), str::to_owned);
+        let service = config.get(&keys::OTEL_SERVICE);
+        let service = config.otel("OTEL_SERVICE_NAME").unwrap_or(&service);
+        let service = if service.is_empty() { "airflow" } else { service }.to_owned();
         let provider = SdkMeterProvider::builder()
             .with_resource(Resource::builder().with_service_name(service).build())
             .with_reader(reader)
@@ -143,7 +143,7 @@ mod tests {
             "airflow.pool.open_slots",
             "default_pool",
             "airflow.dagrun.duration.success",
-            "Airflow",
+            "service.name",
         ];
         for name in expected {
             assert!(request.contains(name), "{name} in {request}");
