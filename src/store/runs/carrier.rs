@@ -20,7 +20,7 @@ pub fn trace(share: f64) {
 fn flags(trace: u128, share: Option<f64>) -> &'static str {
     let low = (trace & u128::from(u64::MAX)) as f64;
     match share {
-        Some(share) if low < share * 2f64.powi(64) => "01",
+        Some(share) if share >= 1.0 || low < share * 2f64.powi(64) => "01",
         _ => "00",
     }
 }
