@@ -12,7 +12,7 @@ use crate::events::engine::Engine;
 use crate::events::http;
 use crate::events::service::Service;
 use crate::events::wake::LogWake;
-use crate::executor::local::{LocalExecutor, LocalOptions};
+use crate::executor::local::{LocalExecutor, LocalOptions, streaming_parallelism};
 use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
@@ -81,6 +81,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let (executor, reports) = LocalExecutor::start(LocalOptions {
         place: Place::of(&config),
         parallelism: Options::parallelism(&config),
+        streaming: streaming_parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
     let events = EventWake::default();
