@@ -10,8 +10,10 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from slipstream import functions
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 TASK_STATES = (
     "removed scheduled queued running success restarting failed up_for_retry up_for_reschedule upstream_failed skipped"
@@ -102,6 +104,26 @@ class Condition(ABC):
         if isinstance(at_least, bool) or not isinstance(at_least, (int, float)):
             raise ValueError(f"sum(at_least=) needs a number, not {at_least!r}")
         return _Around("sum", self, {"field": check_field(field, "sum()"), "at_least": at_least})
+
+    def passes(self, function: Callable[..., Any] | str, *, limit: float | None = None) -> Condition:
+        """Only those that a Python function accepts: the last resort, where ``where=`` and the rest do not do.
+
+        It is called with the event, a dictionary, and with what it remembers, ``None`` at first. It returns whether the
+        event counts; or that and what it remembers from now on, which must be JSON::
+
+            def enough(event, total):
+                total = (total or 0) + event["data"]["rows"]
+                return total >= 100, total
+
+
+            Event("batch.done").passes(enough)
+
+        It runs by itself in a process beside the scheduler: what it needs it imports inside. A text names a function that
+        is imported there: ``passes("my_company.checks.enough")``.
+
+        :param limit: seconds that one call may take; 5 unless it is said otherwise.
+        """
+        return _Around("python", self, functions.to_json(function, limit))
 
     def within(self, span: timedelta | float | None = None, **parts: float) -> Condition:
         """With all of its events at most so far apart."""
@@ -333,6 +355,8 @@ class _Around(Condition):
         self.kind, self.of, self.inside = kind, of, inside
         if kind == "sum" and not _is_single(of):
             raise ValueError("sum() adds up a field of single events: use it on an Event, or on several with `|`")
+        if kind == "python" and not _is_single(of):
+            raise ValueError("passes() asks about single events: use it on an Event, or on several with `|`")
 
     def to_json(self, dag_id: str | None = None) -> dict[str, Any]:
         return {self.kind: {"of": self.of.to_json(dag_id), **self.inside}}
@@ -341,8 +365,8 @@ class _Around(Condition):
         return _Around(self.kind, self.of._with_terms(**flags), self.inside)
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={value!r}" for name, value in self.inside.items())
-        return f"{self.of!r}.{'none_for' if self.kind == 'none' else self.kind}({inside})"
+        inside = ", ".join(f"{name}={value!r}" for name, value in self.inside.items() if name != "source")
+        return f"{self.of!r}.{ {'none': 'none_for', 'python': 'passes'}.get(self.kind, self.kind)}({inside})"
 
 
 def _is_single(condition: Condition) -> bool:

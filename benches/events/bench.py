@@ -39,7 +39,7 @@ class One(engines.Engine):
 
     def begin(self, triggers: int, history: int = 0):
         self.env.update(AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK="True", AIRFLOW__CORE__PARALLELISM="4")
-        self.cursor = connect(self.sqlalchemy_url().replace("+psycopg2", "")).cursor()
+        self.cursor = self.own_cursor()
         for number in range(triggers):
             add_dag(self.cursor, f"dag{number}", [trigger(f"key{number}")])
         self.cursor.execute(
@@ -63,6 +63,11 @@ class One(engines.Engine):
                 pass
         raise TimeoutError(f"the triggers were not found; see {self.home}/proc")
 
+    def own_cursor(self):
+        cursor = connect(self.sqlalchemy_url().replace("+psycopg2", "")).cursor()
+        cursor.execute("set application_name = 'bench'")
+        return cursor
+
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.log_port + 2, timeout=30)
 
@@ -77,6 +82,36 @@ class One(engines.Engine):
             if time.time() > deadline:
                 raise TimeoutError("the engine does not catch up")
             time.sleep(0.01)
+
+
+class Cpu:
+    """What a deployment has spent since this was made: says more than the clock where other things run on the machine."""
+
+    def __init__(self, one: One) -> None:
+        self.one, self.before = one, self.spent(one)
+
+    @staticmethod
+    def spent(one: One) -> dict[str, dict[int, float]]:
+        one.cursor.execute("select pid from pg_stat_activity where datname = current_database()"
+                           " and application_name <> 'bench'")
+        backends = [row[0] for row in one.cursor.fetchall()]
+        scheduler = [process.pid for name, process in one.procs.items() if name.startswith("slipstream")]
+        return {"scheduler": {pid: seconds(pid) for pid in scheduler}, "postgres": {pid: seconds(pid) for pid in backends}}
+
+    def per_event(self, events: int) -> dict[str, int]:
+        """Microseconds of user and system time for each event."""
+        now = self.spent(self.one)
+        total = {name: sum(spent - self.before[name].get(pid, 0.0) for pid, spent in pids.items()) for name, pids in now.items()}
+        return {f"{name}_us": round(spent / events * 1e6) for name, spent in total.items()}
+
+
+def seconds(pid: int) -> float:
+    """User and system time of a process; none for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def deployment(folder: str) -> One:
@@ -110,7 +145,7 @@ def ingest(total: int, batch: int, senders: int) -> dict:
                 assert response.status < 300, response.status
 
         threads = [threading.Thread(target=work, args=(part,)) for part in range(senders)]
-        begin = time.perf_counter()
+        cpu, begin = Cpu(one), time.perf_counter()
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -118,9 +153,10 @@ def ingest(total: int, batch: int, senders: int) -> dict:
         taken = time.perf_counter() - begin
         one.wait()
         evaluated = time.perf_counter() - begin
+        spent = cpu.per_event(total)
         one.cursor.execute("select count(*) from dag_run")
         return {"events": total, "batch": batch, "taken_per_s": round(total / taken), "runs": one.cursor.fetchone()[0],
-                "evaluated_per_s": round(total / evaluated)}
+                "evaluated_per_s": round(total / evaluated), "cpu_per_event": spent}
 
 
 def latency(rate: float, seconds: float, every: int, history: int = 0) -> dict:
@@ -131,7 +167,7 @@ def latency(rate: float, seconds: float, every: int, history: int = 0) -> dict:
         done = threading.Event()
 
         def watch() -> None:
-            cursor = connect(one.sqlalchemy_url().replace("+psycopg2", "")).cursor()
+            cursor = one.own_cursor()
             last = 0
             while not done.is_set() or len(seen) < (number + every - 1) // every and time.perf_counter() < done_at[0] + 15:
                 cursor.execute("select dr.id, dr.conf->'triggering_events'->0->>'id' from dag_run dr where id > %s"
@@ -161,10 +197,12 @@ def latency(rate: float, seconds: float, every: int, history: int = 0) -> dict:
                         sent[str(n)] = moment
 
         threads = [threading.Thread(target=work, args=(part,)) for part in range(senders)]
+        cpu = Cpu(one)
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        spent = cpu.per_event(number)
         done_at[0] = time.perf_counter()
         took = done_at[0] - begin
         done.set()
@@ -173,7 +211,7 @@ def latency(rate: float, seconds: float, every: int, history: int = 0) -> dict:
         cut = lambda part: round(times[min(len(times) - 1, int(len(times) * part))], 1)  # noqa: E731
         return {"rate_asked": rate, "rate": round(number / took), "one_run_per": every, "old_runs": history, "events": number,
                 "runs_seen": len(times), "p50_ms": cut(0.5), "p95_ms": cut(0.95), "p99_ms": cut(0.99),
-                "mean_ms": round(statistics.mean(times), 1)}
+                "mean_ms": round(statistics.mean(times), 1), "cpu_per_event": spent}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{DagId, RunId, TaskId};
@@ -32,6 +33,43 @@ impl PoolRoom {
     fn take(&mut self, slots: i64) {
         if self.total.is_some() {
             self.open -= slots;
+        }
+    }
+}
+
+/// Which of its executor's slots a task instance takes, so that jobs that never end and tasks that do leave each other room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// One of `[core] parallelism`.
+    #[default]
+    Batch,
+    /// One of `[slipstream] streaming_parallelism`.
+    Streaming,
+}
+
+/// Free slots of an executor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// For tasks that end.
+    pub batch: i64,
+    /// For streaming tasks.
+    pub streaming: i64,
+}
+
+impl Slots {
+    /// Those of a class.
+    pub fn of(&self, class: Class) -> i64 {
+        match class {
+            Class::Batch => self.batch,
+            Class::Streaming => self.streaming,
+        }
+    }
+
+    fn take(&mut self, class: Class) {
+        match class {
+            Class::Batch => self.batch -= 1,
+            Class::Streaming => self.streaming -= 1,
         }
     }
 }
@@ -66,6 +104,8 @@ pub struct Candidate {
     pub limits: TaskLimits,
     /// The executor it names; `None` is the default one.
     pub executor: Option<String>,
+    /// Which slots it takes there.
+    pub class: Class,
 }
 
 /// Why a candidate does not go now.
@@ -133,7 +173,7 @@ pub struct Admission {
     pools: BTreeMap<String, PoolRoom>,
     active: ActiveCounts,
     /// Free slots per executor name; the default executor is `None`.
-    executors: BTreeMap<Option<String>, i64>,
+    executors: BTreeMap<Option<String>, Slots>,
     starved: Starved,
     starving_per_pool: BTreeMap<String, i64>,
 }
@@ -143,11 +183,16 @@ impl Admission {
     pub fn new(
         pools: BTreeMap<String, PoolRoom>,
         active: ActiveCounts,
-        executors: BTreeMap<Option<String>, i64>,
+        executors: BTreeMap<Option<String>, Slots>,
     ) -> Self {
         let full = pools.iter().filter(|(_, room)| room.open <= 0).map(|(name, _)| name.clone());
         let starved = Starved { pools: full.collect(), ..Starved::default() };
         Self { pools, active, executors, starved, starving_per_pool: BTreeMap::new() }
+    }
+
+    /// Whether no executor has a slot of this class.
+    pub fn is_full(&self, class: Class) -> bool {
+        self.executors.values().all(|slots| slots.of(class) <= 0)
     }
 
     /// What has no room any more.
@@ -199,7 +244,7 @@ impl Admission {
         }
         match self.executors.get(&ti.executor) {
             None => Err(Refusal::NoSuchExecutor),
-            Some(free) if *free <= 0 => Err(Refusal::ExecutorFull),
+            Some(free) if free.of(ti.class) <= 0 => Err(Refusal::ExecutorFull),
             Some(_) => Ok(()),
         }
     }
@@ -209,7 +254,7 @@ impl Admission {
             pool.take(ti.pool_slots);
         }
         if let Some(free) = self.executors.get_mut(&ti.executor) {
-            *free -= 1;
+            free.take(ti.class);
         }
         *self.active.per_run.entry(run_key(ti)).or_default() += 1;
         *self.active.per_task.entry(task_key(ti)).or_default() += 1;
@@ -274,6 +319,7 @@ mod tests {
             max_active_tasks: 16,
             limits: TaskLimits::default(),
             executor: None,
+            class: Class::Batch,
         }
     }
 
@@ -281,7 +327,7 @@ mod tests {
         Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(slots, 0))].into(),
             ActiveCounts::default(),
-            [(None, free)].into(),
+            [(None, Slots { batch: free, streaming: 0 })].into(),
         )
     }
 
@@ -354,11 +400,27 @@ mod tests {
     }
 
     #[test]
+    fn streaming_tasks_and_others_do_not_take_each_others_slots() {
+        let mut admission = Admission::new(
+            [("default_pool".to_owned(), PoolRoom::new(3, 0))].into(),
+            ActiveCounts::default(),
+            [(None, Slots { batch: 1, streaming: 2 })].into(),
+        );
+        let stream = |task| Candidate { class: Class::Streaming, ..candidate(task) };
+        assert_eq!(admission.admit(&stream("s")), Ok(()));
+        assert_eq!(admission.admit(&candidate("a")), Ok(()));
+        assert!(admission.is_full(Class::Batch) && !admission.is_full(Class::Streaming));
+        assert_eq!(admission.admit(&candidate("b")), Err(Refusal::ExecutorFull));
+        assert_eq!(admission.admit(&stream("s2")), Ok(()));
+        assert_eq!(admission.admit(&stream("s3")), Err(Refusal::PoolFull), "pools hold for both");
+    }
+
+    #[test]
     fn an_executor_without_room_blocks_only_its_own_tasks() {
         let mut admission = Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(10, 0))].into(),
             ActiveCounts::default(),
-            [(None, 1), (Some("other".to_owned()), 0)].into(),
+            [(None, Slots { batch: 1, streaming: 0 }), (Some("other".to_owned()), Slots::default())].into(),
         );
         let other = Candidate { executor: Some("other".into()), ..candidate("a") };
         assert_eq!(admission.admit(&other), Err(Refusal::ExecutorFull));

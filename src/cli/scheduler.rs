@@ -2,17 +2,18 @@
 
 use axum::Router;
 use clap::Args;
+use slipstream_core::event::Pattern;
 use tokio::task::JoinSet;
 
 use crate::api::health::HealthServer;
 use crate::api::logs::LogServer;
 use crate::config::{Config, keys};
 use crate::events::aiflow::GrpcServer;
-use crate::events::engine::Engine;
+use crate::events::engine::{Asker, Engine};
 use crate::events::http;
 use crate::events::service::Service;
 use crate::events::wake::LogWake;
-use crate::executor::local::{LocalExecutor, LocalOptions};
+use crate::executor::local::{LocalExecutor, LocalOptions, streaming_parallelism};
 use crate::executor::names as executors;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
@@ -86,6 +87,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let (executor, reports) = LocalExecutor::start(LocalOptions {
         place: Place::of(&config),
         parallelism: Options::parallelism(&config),
+        streaming: streaming_parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
     let events = EventWake::default();
@@ -94,12 +96,21 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         scheduler::run_options(&config).map_err(Failure::failed)?,
         log,
         events.clone(),
-    );
+        Asker::python(&config),
+    )
+    .telling(airflow_events(&config));
+    servers.spawn(engine.python_lane().run(shutdown.clone()));
     servers.spawn(engine.run(shutdown.clone()));
     let python = UsersPython::find(&config).await;
     let links = Links { executor, names, reports, python, events: Some(events) };
     let scheduler = Scheduler::start(db, &config, end, links, &hostname).await.map_err(Failure::failed)?;
     scheduler.run(shutdown).await.map_err(Failure::failed)
+}
+
+/// `[slipstream] airflow_events`.
+fn airflow_events(config: &Config) -> Vec<Pattern> {
+    let option = config.get(&keys::slipstream::AIRFLOW_EVENTS);
+    option.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Pattern::from).collect()
 }
 
 impl Options {

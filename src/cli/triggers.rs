@@ -10,7 +10,7 @@ use slipstream_core::event::{Event, Position, TriggerSpec};
 use slipstream_core::ids::{DagId, RunId, TaskId};
 
 use crate::config::Config;
-use crate::events::engine::{Before, Engine};
+use crate::events::engine::{Asker, Before, Engine};
 use crate::events::triggers::{self, About, Mode, NewExternal, TriggerError, Which};
 use crate::events::wake::LogWake;
 use crate::runtime::EventWake;
@@ -207,7 +207,7 @@ async fn work(what: What, config: &Config, db: &Db) -> Result<(), Failure> {
             triggers::delete(db, &name).await?;
             println!("Deleted {name}.");
         }
-        What::Test { name, positions } => test(db, &name, &positions).await?,
+        What::Test { name, positions } => test(config, db, &name, &positions).await?,
         What::Explain(explain) => {
             for line in triggers::explain(db, &about(explain), now).await? {
                 println!("{line}");
@@ -233,7 +233,7 @@ fn which(position: Option<i64>) -> Which {
 fn engine(config: &Config, db: &Db) -> Result<Engine, Failure> {
     let options = scheduler::run_options(config).map_err(Failure::failed)?;
     // The scheduler finds what this engine made at its next poll.
-    Ok(Engine::new(db.clone(), options, LogWake::new(), EventWake::default()))
+    Ok(Engine::new(db.clone(), options, LogWake::new(), EventWake::default(), Asker::python(config)))
 }
 
 #[allow(clippy::print_stdout)]
@@ -358,11 +358,12 @@ async fn show(db: &Db, name: &str) -> Result<(), Failure> {
 }
 
 #[allow(clippy::print_stdout)]
-async fn test(db: &Db, name: &str, positions: &[i64]) -> Result<(), Failure> {
+async fn test(config: &Config, db: &Db, name: &str, positions: &[i64]) -> Result<(), Failure> {
     let row = registry::named(db, name).await?;
     let spec = TriggerSpec::from_json(&row.spec).map_err(Failure::failed)?;
     let events: Vec<Event> = log::at(db, &positions.iter().copied().map(Position).collect()).await?;
-    let tried = triggers::try_out(&spec, (&row.dag_id, None, row.id), &events, Utc::now());
+    let asker = Asker::python(config);
+    let tried = triggers::try_out(&spec, (&row.dag_id, None, row.id), &events, &asker, Utc::now()).await;
     for (event, tried) in events.iter().zip(tried) {
         println!("event {} ({}): {}: {}", event.position, event.key, tried.verdict, tried.reason);
     }

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use slipstream_core::admit::Class;
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -37,8 +38,15 @@ pub struct LocalOptions {
     pub place: Place,
     /// `[core] parallelism`: most workloads handed over at once.
     pub parallelism: usize,
+    /// `[slipstream] streaming_parallelism`: most streaming tasks handed over at once, besides.
+    pub streaming: usize,
     /// The command that starts a worker: this program and `worker`.
     pub worker: Vec<PathBuf>,
+}
+
+/// `[slipstream] streaming_parallelism`.
+pub fn streaming_parallelism(config: &Config) -> usize {
+    usize::try_from(config.get(&keys::slipstream::STREAMING_PARALLELISM)).unwrap_or(0)
 }
 
 impl LocalOptions {
@@ -50,6 +58,7 @@ impl LocalOptions {
         Ok(Self {
             place: Place::of(config),
             parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
+            streaming: streaming_parallelism(config),
             worker: vec![std::env::current_exe()?, PathBuf::from("worker")],
         })
     }
@@ -59,6 +68,7 @@ impl LocalOptions {
 #[derive(Clone, Debug)]
 pub struct LocalExecutor {
     parallelism: usize,
+    streaming: usize,
     held: Shared,
     confirmed: Arc<Notify>,
     commands: mpsc::UnboundedSender<ToWorker>,
@@ -97,8 +107,8 @@ impl LocalExecutor {
         let (events, event_receiver) = mpsc::unbounded_channel();
         let held = Shared::default();
         let confirmed = Arc::new(Notify::new());
-        let (parallelism, noted) = (options.parallelism, confirmed.clone());
-        let executor = Self { parallelism, held: held.clone(), confirmed, commands };
+        let (parallelism, streaming, noted) = (options.parallelism, options.streaming, confirmed.clone());
+        let executor = Self { parallelism, streaming, held: held.clone(), confirmed, commands };
         let link = Link { options, held, confirmed: noted, commands: command_receiver, events };
         tokio::spawn(link.run());
         (executor, event_receiver)
@@ -127,14 +137,25 @@ impl LocalExecutor {
         }
     }
 
-    /// Slots that are taken: what was handed over and has not ended (`slots_occupied`).
-    pub fn slots_occupied(&self) -> usize {
-        self.held.lock().work.values().map(|entry| entry.times).sum()
+    /// Slots of a class that are taken: what was handed over and has not ended (`slots_occupied`).
+    pub fn slots_occupied(&self, class: Class) -> usize {
+        let held = self.held.lock();
+        let of_class = held.work.values().filter(|entry| entry.workload.class() == class);
+        of_class.map(|entry| entry.times).sum()
     }
 
-    /// Slots that are free (`slots_available`).
-    pub fn slots_available(&self) -> usize {
-        self.parallelism.saturating_sub(self.slots_occupied())
+    /// Slots of a class that are free (`slots_available`).
+    pub fn slots_available(&self, class: Class) -> usize {
+        let all = match class {
+            Class::Batch => self.parallelism,
+            Class::Streaming => self.streaming,
+        };
+        all.saturating_sub(self.slots_occupied(class))
+    }
+
+    /// Whether streaming tasks have slots of their own.
+    pub fn has_streaming_slots(&self) -> bool {
+        self.streaming > 0
     }
 
     /// Whether this try of a task instance is in the executor's hands (`has_task`).
@@ -415,8 +436,13 @@ mod tests {
     async fn work_is_handed_over_once_the_worker_has_confirmed_it() {
         let (commands, _received) = mpsc::unbounded_channel();
         let (held, confirmed) = (Shared::default(), Arc::new(Notify::new()));
-        let executor =
-            LocalExecutor { parallelism: 4, held: held.clone(), confirmed: confirmed.clone(), commands };
+        let executor = LocalExecutor {
+            parallelism: 4,
+            streaming: 0,
+            held: held.clone(),
+            confirmed: confirmed.clone(),
+            commands,
+        };
         executor.handed_over().await;
         executor.queue(vec![work()]);
         let waiting = tokio::spawn(async move { executor.handed_over().await });

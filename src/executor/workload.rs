@@ -1,6 +1,7 @@
 //! One piece of work for an executor, in Airflow's own JSON (`airflow/executors/workloads/`).
 
 use serde::{Deserialize, Serialize};
+use slipstream_core::admit::Class;
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId, TiKey};
 use uuid::Uuid;
 
@@ -49,6 +50,14 @@ pub struct ExecuteTask {
     /// The executor's Sentry integration; empty without one.
     #[serde(default)]
     pub sentry_integration: String,
+    /// Which slots it takes. Ours alone, and written only where it is not the usual one.
+    #[serde(default, skip_serializing_if = "is_batch")]
+    pub class: Class,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_batch(class: &Class) -> bool {
+    *class == Class::Batch
 }
 
 /// The task instance of a workload: the Execution API's `TaskInstance` and what executors add to it.
@@ -117,6 +126,14 @@ pub struct CallbackDto {
 }
 
 impl Workload {
+    /// Which slots it takes.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::ExecuteTask(task) => task.class,
+            Self::ExecuteCallback(_) => Class::Batch,
+        }
+    }
+
     /// What names it.
     pub fn key(&self) -> WorkloadKey {
         match self {

@@ -1,8 +1,10 @@
 //! The step that queues ready task instances, and the work for an executor that queued rows become.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use slipstream_core::admit::{Class, Slots};
 
 use super::look_around::later;
 use super::measure;
@@ -22,14 +24,26 @@ impl Scheduler {
     /// Queues ready task instances as far as there is room, and hands them to the executor.
     pub(super) async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.enqueue = false;
-        let free = i64::try_from(self.executor.slots_available()).unwrap_or(i64::MAX);
-        if free == 0 {
+        let number = |slots| i64::try_from(slots).unwrap_or(i64::MAX);
+        let streaming = match self.executor.has_streaming_slots() {
+            true => self.bag.streaming(),
+            false => BTreeSet::new(),
+        };
+        let occupied = number(self.executor.slots_occupied(Class::Batch));
+        let free = Slots {
+            batch: number(self.executor.slots_available(Class::Batch))
+                .min(self.options.parallelism.saturating_sub(occupied)),
+            streaming: if streaming.is_empty() {
+                0
+            } else {
+                number(self.executor.slots_available(Class::Streaming))
+            },
+        };
+        if free == Slots::default() {
             return Ok(());
         }
-        let occupied = i64::try_from(self.executor.slots_occupied()).unwrap_or(i64::MAX);
-        let most = free.min(self.options.parallelism.saturating_sub(occupied));
         let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
-        let room = Room { executors: named.chain([(None, free)]).collect(), most };
+        let room = Room { executors: named.chain([(None, free)]).collect(), free, streaming };
         let began = Instant::now();
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
         if pass.busy {
@@ -75,6 +89,7 @@ pub(super) fn workload(ti: QueuedTi, logs: &LogTemplate) -> Workload {
         log_path: Some(logs.render(&inner)),
         ti: inner,
         sentry_integration: String::new(),
+        class: ti.class,
     })
 }
 

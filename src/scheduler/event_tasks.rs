@@ -222,7 +222,7 @@ impl Pass<'_> {
         if !heard::is_observed(tx, dag_id, run_id, &plan.watched).await? {
             return Ok(Heard::NotYet);
         }
-        let (head, engine) = heard::progress(tx).await?;
+        let (head, engine) = heard::progress(tx, dag_id).await?;
         Ok(if engine >= memory.must_hear(run.id, head) { Heard::Everything } else { Heard::NotYet })
     }
 

@@ -418,6 +418,35 @@ fn a_long_running_run_does_not_keep_others_of_its_dag_from_starting() {
 }
 
 #[test]
+fn a_streaming_task_takes_no_slot_of_others_and_they_take_none_of_its() {
+    on_each_database(async |db| {
+        tables(db).await;
+        let streams = || declared(json!({"streaming": {}}));
+        let tasks = [("a", json!({})), ("b", json!({})), ("s", streams()), ("t", streams())];
+        let tasks = tasks.map(|(task, fields)| (task, [""; 0], fields));
+        let tasks: Vec<_> =
+            tasks.iter().map(|(task, after, fields)| (*task, &after[..], fields.clone())).collect();
+        let version = dag(db, &tasks).await;
+        run(db, version, &["a", "b", "s", "t"].map(waiting)).await;
+        // One slot of each kind.
+        let (mut scheduler, _home) = scheduler_with(db, 1, Events::Some(EventWake::default())).await;
+
+        for _ in 0..2 {
+            look(&mut scheduler).await;
+            scheduler.agenda.enqueue = true;
+        }
+
+        let queued = "SELECT task_id AS t FROM task_instance WHERE state = 'queued' ORDER BY task_id";
+        let queued = db.all(db.sql(queued)).await.unwrap();
+        let queued: Vec<String> = queued.iter().map(|row| row.text("t").unwrap()).collect();
+        let of = |one: &str, other: &str| {
+            queued.iter().filter(|task| [one, other].contains(&task.as_str())).count()
+        };
+        assert_eq!((of("a", "b"), of("s", "t")), (1, 1), "{queued:?}");
+    });
+}
+
+#[test]
 fn a_periodic_task_runs_at_each_tick_until_it_is_stopped() {
     on_each_database(async |db| {
         tables(db).await;

@@ -1,6 +1,7 @@
 //! The steps of a tick that only call and pass on: making runs, starting runs, deadlines, callbacks for executors.
 
 use chrono::{DateTime, Utc};
+use slipstream_core::admit::Class;
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::{RunState, RunType};
 
@@ -63,7 +64,7 @@ impl Scheduler {
         if !std::mem::take(&mut self.agenda.callbacks) {
             return Ok(());
         }
-        let free = i64::try_from(self.executor.slots_available()).unwrap_or(0);
+        let free = i64::try_from(self.executor.slots_available(Class::Batch)).unwrap_or(0);
         if free == 0 {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Whole rounds of the loop on a real database, with an executor whose worker never answers.
 
 use serde_json::{Value, json};
+use slipstream_core::admit::Class;
 use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
@@ -71,7 +72,8 @@ pub(super) async fn scheduler_with(
 ) -> (Scheduler, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let place = Place::new(home.path(), "test", home.path(), home.path());
-    let (executor, reports) = LocalExecutor::start(LocalOptions { place, parallelism, worker: Vec::new() });
+    let (executor, reports) =
+        LocalExecutor::start(LocalOptions { place, parallelism, streaming: 1, worker: Vec::new() });
     let config = Config::from_pairs(&[]).unwrap();
     let links = Links { executor, names: Vec::new(), reports, python: UsersPython::none(&config), events };
     (
@@ -129,7 +131,7 @@ fn ready_tasks_are_queued_as_far_as_there_are_slots() {
             "SELECT count(*) AS n FROM task_instance WHERE state = 'scheduled' AND try_number = 1";
         assert_eq!(first(db, scheduled).await.int("n").unwrap(), 1);
         assert_eq!(state(db, "d").await, None);
-        assert_eq!(scheduler.executor.slots_available(), 0);
+        assert_eq!(scheduler.executor.slots_available(Class::Batch), 0);
     });
 }
 

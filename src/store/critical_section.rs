@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use slipstream_core::admit::{ActiveCounts, Admission, Candidate, PoolRoom, Refusal, Starved, TaskLimits};
+use slipstream_core::admit::{
+    ActiveCounts, Admission, Candidate, Class, PoolRoom, Refusal, Slots, Starved, TaskLimits,
+};
+use slipstream_core::dag::Task;
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
@@ -19,9 +22,11 @@ use super::{Conn, Db, Dialect, Param, Row, Sql, StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct Room {
     /// Free slots per executor name; `None` is the default executor.
-    pub executors: BTreeMap<Option<String>, i64>,
+    pub executors: BTreeMap<Option<String>, Slots>,
     /// Most task instances to queue in one pass: parallelism less what is occupied.
-    pub most: i64,
+    pub free: Slots,
+    /// Dags with streaming tasks; none where these take the slots of all others.
+    pub streaming: BTreeSet<DagId>,
 }
 
 /// A task instance that was queued, with all that its executor has to be told.
@@ -53,6 +58,8 @@ pub struct QueuedTi {
     pub context_carrier: serde_json::Value,
     /// `task_instance.executor`.
     pub executor: Option<String>,
+    /// Which slots it takes.
+    pub class: Class,
     /// `dag.relative_fileloc`.
     pub relative_fileloc: String,
     /// `dag.bundle_name`.
@@ -103,16 +110,27 @@ pub async fn enqueue(
     }
     let mut admission = Admission::new(pools, active_counts(&tx).await?, room.executors.clone());
     let mut queued: Vec<QueuedTi> = Vec::new();
-    while (queued.len() as i64) < room.most {
-        let page = page(&tx, bag, admission.starved(), &queued).await?;
+    let mut left = room.free;
+    while left.batch > 0 || (left.streaming > 0 && !room.streaming.is_empty()) {
+        // Where only streaming tasks have room, the others are not looked through.
+        let only = (left.batch <= 0).then_some(&room.streaming);
+        let page =
+            page(&tx, bag, &room.streaming, select_page(&tx, admission.starved(), &queued, only)).await?;
         let full = page.len() as i64 >= PAGE;
         let (before, known) = (queued.len(), admission.starved().len());
         for (ti, candidate) in page {
-            if (queued.len() as i64) >= room.most {
-                break;
+            let of_class = match candidate.class {
+                Class::Batch => &mut left.batch,
+                Class::Streaming => &mut left.streaming,
+            };
+            if *of_class <= 0 {
+                continue;
             }
             match admission.admit(&candidate) {
-                Ok(()) => queued.push(ti),
+                Ok(()) => {
+                    *of_class -= 1;
+                    queued.push(ti);
+                }
                 Err(refusal) => tell(&candidate, refusal),
             }
         }
@@ -202,16 +220,17 @@ async fn active_counts<C: Conn>(conn: &C) -> Result<ActiveCounts, StoreError> {
 async fn page(
     tx: &Tx,
     bag: &DagBag,
-    starved: &Starved,
-    taken: &[QueuedTi],
+    streaming: &BTreeSet<DagId>,
+    select: Sql,
 ) -> Result<Vec<(QueuedTi, Candidate)>, StoreError> {
-    let rows = tx.all(select_page(tx, starved, taken)).await?;
+    let rows = tx.all(select).await?;
     let (mut limited, mut pinned) = (BTreeSet::<DagId>::new(), BTreeSet::new());
     for row in &rows {
-        if row.bool("has_task_concurrency_limits")? {
+        let dag_id = row.id("dag_id")?;
+        if row.bool("has_task_concurrency_limits")? || streaming.contains(&dag_id) {
             match pinned_version(row)? {
                 Some(version) => pinned.insert(version),
-                None => limited.insert(row.id("dag_id")?),
+                None => limited.insert(dag_id),
             };
         }
     }
@@ -221,14 +240,15 @@ async fn page(
             Some(version) => versions.get(&version),
             None => newest.get(&row.id::<DagId>("dag_id")?),
         };
-        Ok((read_ti(row)?, read_candidate(row, dag.map(Arc::as_ref))?))
+        let candidate = read_candidate(row, dag.map(Arc::as_ref), streaming)?;
+        Ok((QueuedTi { class: candidate.class, ..read_ti(row)? }, candidate))
     };
     rows.iter().map(read).collect()
 }
 
 /// Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
 /// `max_active_tasks` would turn away.
-fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
+fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi], only: Option<&BTreeSet<DagId>>) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
     let mut sql = tx.sql(
         "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
@@ -245,6 +265,9 @@ fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
          GROUP BY dag_id, run_id) busy ON busy.dag_id = ti.dag_id AND busy.run_id = ti.run_id \
          WHERE ti.state = 'scheduled' AND dr.state = 'running' AND NOT dag.is_paused AND dag.bundle_name IS NOT NULL",
     );
+    if let Some(only) = only {
+        sql = sql.push(" AND ti.dag_id IN (?)").bind_list(only);
+    }
     if !starved.pools.is_empty() {
         sql = sql.push(" AND ti.pool NOT IN (?)").bind_list(&starved.pools);
     }
@@ -288,6 +311,7 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
         hostname: row.text_opt("hostname")?,
         context_carrier: row.json("context_carrier")?,
         executor: row.text_opt("executor")?,
+        class: Class::Batch,
         relative_fileloc: row.text_opt("relative_fileloc")?.unwrap_or_default(),
         bundle_name: row.text("bundle_name")?,
         bundle_version: row.text_opt("bundle_version")?,
@@ -298,14 +322,20 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
     })
 }
 
-fn read_candidate(row: &Row, dag: Option<&CachedDag>) -> Result<Candidate, StoreError> {
+fn read_candidate(
+    row: &Row,
+    dag: Option<&CachedDag>,
+    streaming: &BTreeSet<DagId>,
+) -> Result<Candidate, StoreError> {
     let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
     let task = dag.and_then(|dag| dag.dag.task_by_id(task_id.as_str()));
     let limits = task.map_or_else(TaskLimits::default, |task| TaskLimits {
         per_dag: task.max_active_tis_per_dag,
         per_run: task.max_active_tis_per_dagrun,
     });
+    let is_streaming = streaming.contains(&dag_id) && task.is_some_and(Task::is_streaming);
     Ok(Candidate {
+        class: if is_streaming { Class::Streaming } else { Class::Batch },
         ti_id: row.uuid("id")?,
         run_id: row.id("run_id")?,
         pool: row.text("pool")?,

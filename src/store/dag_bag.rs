@@ -35,6 +35,8 @@ pub struct CachedDag {
     pub timetable: Timetable,
     /// Whether its runs count against `max_active_runs`.
     pub counting: Counting,
+    /// Whether it has a streaming task.
+    pub streams: bool,
 }
 
 /// Which version of a Dag is meant, and what its content hashes to.
@@ -141,6 +143,14 @@ impl DagBag {
         long.map(|dag| dag.dag.dag_id.clone()).collect()
     }
 
+    /// Dags with streaming tasks, as far as they have been read.
+    pub fn streaming(&self) -> BTreeSet<DagId> {
+        let cache = self.lock();
+        let read = cache.entries.values().filter_map(|entry| entry.dag.as_ref().ok());
+        let streaming = read.filter(|dag| dag.streams);
+        streaming.map(|dag| dag.dag.dag_id.clone()).collect()
+    }
+
     async fn fetch<C: Conn>(
         &self,
         conn: &C,
@@ -214,8 +224,10 @@ fn read_version(row: &Row) -> Result<CachedDag, StoreError> {
     let timetable =
         Timetable::from_serialized(&dag.timetable).map_err(|error| StoreError::Invalid(error.to_string()))?;
     let counting = EventPlan::of(&dag, &[]).map(|plan| plan.counting).unwrap_or_default();
+    let streams = dag.iter().any(|(_, task)| task.is_streaming());
     Ok(CachedDag {
         counting,
+        streams,
         version_id: row.uuid("id")?,
         version_number: row.int("version_number")?,
         serialized_id: row.uuid("serialized_id")?,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use slipstream_core::admit::Class;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -19,6 +20,7 @@ pub(super) type SlotId = u64;
 pub(super) struct Board {
     worker: Uuid,
     parallelism: usize,
+    streaming: usize,
     sessions: HashMap<SessionId, mpsc::UnboundedSender<FromWorker>>,
     queue: BTreeSet<Waiting>,
     slots: HashMap<SlotId, Slot>,
@@ -86,10 +88,11 @@ pub(super) struct Start {
 }
 
 impl Board {
-    pub(super) fn new(worker: Uuid, parallelism: usize) -> Self {
+    pub(super) fn new(worker: Uuid, parallelism: usize, streaming: usize) -> Self {
         Self {
             worker,
             parallelism: parallelism.max(1),
+            streaming,
             sessions: HashMap::new(),
             queue: BTreeSet::new(),
             slots: HashMap::new(),
@@ -176,10 +179,16 @@ impl Board {
     /// The next workload that may start.
     pub(super) fn start_next(&mut self) -> Option<Start> {
         // Each scheduler counts its own parallelism, as with stock Airflow.
-        if self.slots.len() >= self.parallelism * self.sessions.len().max(1) {
-            return None;
-        }
-        let Waiting { workload, owner, .. } = self.queue.pop_first()?;
+        let sessions = self.sessions.len().max(1);
+        let streams = self.slots.values().filter(|slot| slot.workload.class() == Class::Streaming).count();
+        let has_room = |class| match class {
+            Class::Batch => self.slots.len() - streams < self.parallelism * sessions,
+            Class::Streaming => streams < self.streaming * sessions,
+        };
+        let next = self.queue.iter().find(|waiting| has_room(waiting.workload.class()))?;
+        let rank = next.rank;
+        let next = Waiting { rank, workload: next.workload.clone(), owner: next.owner };
+        let Waiting { workload, owner, .. } = self.queue.take(&next)?;
         let slot = self.next_number();
         let (sender, orders) = mpsc::unbounded_channel();
         let running = Slot { workload: workload.clone(), owner, orders: sender, phase: Phase::Starting };
@@ -309,6 +318,7 @@ pub(super) fn ended(workload: &Workload, report: Report, info: Option<String>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::ExecuteTask;
     use crate::worker::fake::task;
 
     fn session(board: &mut Board) -> (SessionId, mpsc::UnboundedReceiver<FromWorker>) {
@@ -318,7 +328,7 @@ mod tests {
 
     #[test]
     fn higher_priority_starts_first_and_slots_are_limited() {
-        let mut board = Board::new(Uuid::nil(), 2);
+        let mut board = Board::new(Uuid::nil(), 2, 1);
         let (id, _heard) = session(&mut board);
         board.add(id, vec![task("low", 1), task("high", 9), task("middle", 5)]);
         let mut started = Vec::new();
@@ -330,8 +340,27 @@ mod tests {
     }
 
     #[test]
+    fn streaming_tasks_have_slots_of_their_own_and_leave_those_of_others_alone() {
+        let stream = |task_id: &str| match task(task_id, 9) {
+            Workload::ExecuteTask(work) => {
+                Workload::ExecuteTask(ExecuteTask { class: Class::Streaming, ..work })
+            }
+            other => other,
+        };
+        let mut board = Board::new(Uuid::nil(), 1, 1);
+        let (id, _heard) = session(&mut board);
+        board.add(id, vec![stream("s"), stream("s2"), task("a", 1), task("b", 1)]);
+        let mut started = Vec::new();
+        while let Some(start) = board.start_next() {
+            let Workload::ExecuteTask(task) = start.workload else { panic!() };
+            started.push(task.ti.task_id.to_string());
+        }
+        assert_eq!(started, ["s", "a"]);
+    }
+
+    #[test]
     fn the_same_try_is_not_taken_twice_but_a_resumed_one_is() {
-        let mut board = Board::new(Uuid::nil(), 8);
+        let mut board = Board::new(Uuid::nil(), 8, 0);
         let (id, _heard) = session(&mut board);
         let work = task("a", 1);
         board.add(id, vec![work.clone(), work.clone()]);
@@ -345,7 +374,7 @@ mod tests {
 
     #[test]
     fn news_without_a_scheduler_waits_for_the_next_one() {
-        let mut board = Board::new(Uuid::nil(), 8);
+        let mut board = Board::new(Uuid::nil(), 8, 0);
         let (first, _heard) = session(&mut board);
         board.add(first, vec![task("a", 1), task("b", 1)]);
         let start = board.start_next().unwrap();

@@ -1,5 +1,6 @@
 //! A real task of a real Dag file: scheduler's executor, worker, zygote, Airflow's task runner, database, log.
 
+use slipstream_core::admit::Class;
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,7 +99,12 @@ impl Deployment {
     }
 
     fn executor(&self) -> (LocalExecutor, mpsc::UnboundedReceiver<ExecutorEvent>) {
-        LocalExecutor::start(LocalOptions { place: self.place(), parallelism: 8, worker: Vec::new() })
+        LocalExecutor::start(LocalOptions {
+            place: self.place(),
+            parallelism: 8,
+            streaming: 8,
+            worker: Vec::new(),
+        })
     }
 
     async fn task(&self, task_id: &str) -> ExecuteTask {
@@ -185,7 +191,7 @@ fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
             deployment.db.exec(marked.bind(endless.ti.id)).await.unwrap();
             assert_eq!(next_end(&mut events).await.0, "endless");
             assert!(deployment.log(&endless).contains("Task killed!"));
-            assert_eq!(executor.slots_occupied(), 0);
+            assert_eq!(executor.slots_occupied(Class::Batch), 0);
         };
         let (done, ()) = timeout(LIMIT, async { tokio::join!(worker, test) }).await.unwrap();
         done.unwrap();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rmpv::Value;
+use slipstream_core::admit::Class;
 use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
 use tokio::sync::oneshot;
@@ -48,6 +49,7 @@ pub(crate) fn execute(task_id: &str, priority_weight: i64) -> ExecuteTask {
             priority_weight,
         },
         sentry_integration: String::new(),
+        class: Class::Batch,
     }
 }
 
@@ -201,6 +203,7 @@ impl Launcher for FakeTasks {
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
         parallelism: 4,
+        streaming_parallelism: 4,
         heartbeat_interval: Duration::from_secs(5),
         max_failed_heartbeats: 3,
         overtime: Duration::from_secs(20),

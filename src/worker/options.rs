@@ -78,6 +78,8 @@ impl Settings {
         let level = config.get(&keys::logging::LOGGING_LEVEL);
         Self {
             parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
+            streaming_parallelism: usize::try_from(config.get(&keys::slipstream::STREAMING_PARALLELISM))
+                .unwrap_or(0),
             heartbeat_interval: config.get(&keys::workers::MIN_HEARTBEAT_INTERVAL),
             max_failed_heartbeats: u32::try_from(config.get(&keys::workers::MAX_FAILED_HEARTBEATS))
                 .unwrap_or(1),

@@ -60,7 +60,8 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
         hostname: options.hostname,
         unixname: options.unixname,
     };
-    let board = Board::new(Uuid::new_v4(), options.settings.parallelism);
+    let settings = &options.settings;
+    let board = Board::new(Uuid::new_v4(), settings.parallelism, settings.streaming_parallelism);
     let crew =
         Rc::new(Crew::new(board, options.settings, Launchers { tasks, callbacks }, servers, leftovers));
     tracing::info!(socket = %socket.display(), pid = std::process::id(), "worker started");

@@ -11,6 +11,8 @@ use crate::supervisor::masker::Masker;
 pub struct Settings {
     /// Tasks at once: `[core] parallelism`.
     pub parallelism: usize,
+    /// Streaming tasks at once, besides: `[slipstream] streaming_parallelism`.
+    pub streaming_parallelism: usize,
     /// Time between heartbeats: `[workers] min_heartbeat_interval`.
     pub heartbeat_interval: Duration,
     /// Heartbeats that may fail in a row before the task is stopped: `[workers] max_failed_heartbeats`.

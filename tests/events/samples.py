@@ -6,6 +6,8 @@ what is missing when a run does not end in time or did something else than its d
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +26,9 @@ STARTED = [
     "event_periodic_task",
     "event_online_learning",
     "event_status_stop",
+    "event_python_condition",
 ]
+BY_EVENTS = ["event_report", "event_three_shards", "event_stop_report"]
 
 
 class Seen:
@@ -51,15 +55,66 @@ def expect(what: str, found: object, wanted: object) -> None:
         raise SystemExit(f"{what}: expected {wanted!r}, found {found!r}")
 
 
+def send(engine: engines.Engine, key: str, data: object = None) -> None:
+    """Send an event from outside."""
+    command = [engines.SLIPSTREAM_BIN, "events", "send", key, json.dumps(data)]
+    subprocess.run(command, env=engine.environ(), check=True, stdout=subprocess.DEVNULL)
+
+
+def serving(engine: engines.Engine, tries: int) -> bool:
+    """Return whether the streaming job runs, for so many times now."""
+    now = "SELECT count(*) FROM task_instance WHERE dag_id = 'event_new_model' AND task_id = 'serve' AND state = 'running'"
+    return engine.sql(f"{now} AND try_number = {tries}") == [["1"]]
+
+
+def restart_on_a_new_model(engine: engines.Engine, seen: Seen) -> None:
+    """docs/howto/streaming-restart.md."""
+    run = engine.trigger("event_new_model")
+    for version in (1, 2, 3):
+        wait_for(f"model {version} is served", lambda version=version: serving(engine, version))
+        send(engine, "model.published" if version < 3 else "serving.stop", {"version": version})
+    expect("serving ends", engine.wait_runs("event_new_model", [run], limit=LIMIT), {run: "success"})
+    expect("one execution for each model", seen.tries("event_new_model", "serve"), 3)
+
+
+def wait_for_three_shards(engine: engines.Engine) -> None:
+    """docs/howto/wait-for-shards.md: the version that is complete gets its run, the other one none."""
+    for version, shard in (("v7", 0), ("v8", 0), ("v7", 1), ("v7", 1), ("v8", 1), ("v7", 2)):
+        send(engine, "shard.done", {"version": version, "shard": shard})
+    runs = "SELECT run_id FROM dag_run WHERE dag_id = 'event_three_shards'"
+    wait_for("the run of a complete version", lambda: engine.sql(runs) != [])
+    ((run,),) = engine.sql(runs)
+    expect("the publication", engine.wait_runs("event_three_shards", [run], limit=LIMIT), {run: "success"})
+    keys = engine.sql("SELECT f.correlation FROM slipstream_firing f WHERE f.dag_id = 'event_three_shards'")
+    expect("the version", keys, [["v7"]])
+
+
+def stop_on_failure(engine: engines.Engine) -> None:
+    """docs/howto/stop-on-failure.md."""
+    dag = "event_stop_on_failure"
+    good, bad = engine.trigger(dag), engine.trigger(dag, conf={"broken": True})
+    expect("the ends", engine.wait_runs(dag, [good, bad], limit=LIMIT), {good: "success", bad: "failed"})
+    ingest = dict(engine.sql(f"SELECT run_id, state FROM task_instance WHERE dag_id = '{dag}' AND task_id = 'ingest'"))
+    expect("the ingests", ingest, {good: "success", bad: "failed"})
+    reports = "SELECT run_id FROM dag_run WHERE dag_id = 'event_stop_report'"
+    wait_for("the report of the failure", lambda: engine.sql(reports) != [])
+    ((report,),) = engine.sql(reports)
+    expect("the report", engine.wait_runs("event_stop_report", [report], limit=LIMIT), {report: "success"})
+
+
 def play(engine: engines.Engine) -> None:
     """Start everything, wait for all ends, look."""
-    engine.wait_dags([*STARTED, "event_report"])
-    report = "SELECT count(*) FROM slipstream_trigger WHERE dag_id = 'event_report' AND status = 'active'"
-    wait_for("the trigger on a Dag is known", lambda: engine.sql(report) == [["1"]])
+    engine.wait_dags([*STARTED, *BY_EVENTS, "event_new_model", "event_stop_on_failure"])
+    names = "', '".join(BY_EVENTS)
+    known = f"SELECT count(*) FROM slipstream_trigger WHERE dag_id IN ('{names}') AND status = 'active'"
+    wait_for("the triggers on Dags are known", lambda: engine.sql(known) == [[str(len(BY_EVENTS))]])
     runs = {dag: engine.trigger(dag) for dag in STARTED}
+    seen = Seen(engine)
+    restart_on_a_new_model(engine, seen)
+    wait_for_three_shards(engine)
+    stop_on_failure(engine)
     for dag, run in runs.items():
         expect(f"the run of {dag}", engine.wait_runs(dag, [run], limit=LIMIT), {run: "success"})
-    seen = Seen(engine)
 
     expect("greeting", seen.tries("event_quickstart", "welcome"), 1)
 
@@ -76,6 +131,9 @@ def play(engine: engines.Engine) -> None:
 
     expect("three trainings", seen.tries("event_online_learning", "train"), 3)
     expect("three deployments", seen.tries("event_online_learning", "deploy"), 3)
+
+    expect("one alarm", seen.tries("event_python_condition", "alarm"), 1)
+    expect("no event is parked", engine.sql("SELECT count(*) FROM slipstream_dead_letter"), [["0"]])
 
     expect("the sidecar is stopped", seen.states("event_status_stop")["sidecar"], "success")
 

@@ -88,6 +88,48 @@ class Conditions(unittest.TestCase):
         self.assertEqual(RunState("etl", "failed").to_json(), {"run_state": {"dag_id": "etl", "states": ["failed"]}})
         self.assertEqual(RunState(None, "failed").to_json(), {"run_state": {"states": ["failed"]}})
 
+    def test_a_function_goes_with_its_text_or_its_module(self):
+        def enough(event, total: "Unknown"):  # noqa: F821
+            import math
+
+            return math.isfinite(event["data"]), total
+
+        inside = Event("n").passes(enough, limit=2).to_json()["python"]
+        self.assertEqual(inside["of"], {"event": {"key": "n"}})
+        self.assertEqual((inside["function"], inside["limit"]), ("enough", 2))
+        names = {}
+        exec(inside["source"], names)
+        self.assertEqual(names["enough"]({"data": 1.0}, 7), (True, 7))
+        imported = Event("n").passes("company.checks.enough").to_json()
+        self.assertEqual(imported, {"python": {"of": {"event": {"key": "n"}}, "function": "company.checks.enough"}})
+
+    def test_a_function_that_could_not_run_by_itself_is_told_at_once(self):
+        outside = 3
+
+        def closes(event, state):
+            return event["data"] > outside
+
+        def uses(event, state):
+            return isinstance(event, SimpleNamespace)
+
+        def one(event):
+            return True
+
+        for wrong, message in [
+            (closes, "uses outside from there"),
+            (uses, "uses SimpleNamespace from there"),
+            (one, "must take two arguments"),
+            (lambda event, state: True, "written with `def`"),
+            ("enough", "'module.function'"),
+            (len, "written with `def`"),
+        ]:
+            with self.assertRaisesRegex((TypeError, ValueError), message):
+                Event("n").passes(wrong)
+        with self.assertRaisesRegex(ValueError, "at most 60"):
+            Event("n").passes("a.b", limit=600)
+        with self.assertRaisesRegex(ValueError, "single events"):
+            (Event("a") & Event("b")).passes("a.b")
+
     def test_mistakes_are_told_at_once(self):
         wrong = [
             (lambda: Event(""), "empty"),

@@ -181,6 +181,11 @@ pub struct StartTrigger {
 }
 
 impl Task {
+    /// Whether the task runs without an end.
+    pub fn is_streaming(&self) -> bool {
+        self.slipstream.as_ref().is_some_and(|events| events.streaming.is_some())
+    }
+
     /// Whether the task is an operator that is expanded itself.
     pub fn is_mapped(&self) -> bool {
         self.expand_input.is_some()

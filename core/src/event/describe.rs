@@ -33,6 +33,7 @@ fn words(node: &Node, terms: &[Term], is_inner: bool) -> String {
         Kind::Count { of, n, distinct: None } => format!("{n} × {}", inner(of)),
         Kind::Count { of, n, distinct: Some(field) } => format!("{n} × {} of different `{field}`", inner(of)),
         Kind::Sum { of, field, at_least } => format!("{} until `{field}` adds up to {at_least}", inner(of)),
+        Kind::Python { of, predicate } => format!("{} that `{}` accepts", inner(of), predicate.function),
         Kind::Within { of, window } => format!("{} within {}", inner(of), seconds(*window)),
         Kind::Absence { of, span, .. } => format!("no {} for {}", inner(of), seconds(*span)),
         Kind::Debounce { of, quiet } => format!("{} and then quiet for {}", inner(of), seconds(*quiet)),

@@ -56,6 +56,14 @@ pub enum EvalError {
         /// Its path.
         field: String,
     },
+    /// A Python function that did not answer, or not as it should.
+    #[error("the Python function `{function}` failed: {problem}")]
+    Python {
+        /// Its name.
+        function: String,
+        /// What went wrong.
+        problem: String,
+    },
     /// A schedule without a further date.
     #[error("the tick has no next time: {problem}")]
     Tick {

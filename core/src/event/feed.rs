@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::Event;
 use super::memory::{Held, MAX_LISTED, Match, Memory};
@@ -33,6 +34,10 @@ pub(super) struct News<'a> {
     /// The number for a sum, the text for a count of distinct ones, by the part's number.
     pub(super) numbers: BTreeMap<u16, f64>,
     pub(super) texts: BTreeMap<u16, String>,
+    /// What a Python function remembers from now on, by the part's number.
+    pub(super) states: BTreeMap<u16, Value>,
+    /// The Python function that did not accept the event, by the term's number.
+    pub(super) refused: BTreeMap<usize, String>,
 }
 
 /// One feeding.
@@ -63,6 +68,13 @@ impl Feed<'_> {
                 Outcome::Done(matched) => self.sum(node, matched, *at_least, window),
                 _ => Outcome::Nothing,
             },
+            Kind::Python { of, .. } => {
+                // Its answer is in those of the terms; only a part that is fed learns anything.
+                if let Some(state) = self.news.and_then(|news| news.states.get(&node.id)) {
+                    self.of(node).state = state.clone();
+                }
+                self.node(of, window)
+            }
             Kind::Within { of, window: own } => self.node(of, Some(window.unwrap_or(i64::MAX).min(*own))),
             Kind::Absence { of, span, begins } => self.absence(node, of, *span, *begins),
             Kind::Debounce { of, quiet } => self.debounce(node, of, *quiet, window),

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use serde_json::Value;
+
 use super::{Event, Position};
 
 /// How many events a firing lists at most: the latest ones.
@@ -100,6 +102,9 @@ pub(super) struct Memory {
     /// What a sum has come to.
     #[serde(rename = "s", default, skip_serializing_if = "is_default", with = "exact")]
     pub(super) total: f64,
+    /// What a Python function remembers.
+    #[serde(rename = "y", default, skip_serializing_if = "Value::is_null")]
+    pub(super) state: Value,
     /// When something is due, in microseconds.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(super) until: Option<i64>,

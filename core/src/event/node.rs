@@ -1,7 +1,9 @@
 //! A condition as a tree of parts, each with a number by which it finds its memory.
 
-use super::Field;
+use std::sync::Arc;
+
 use super::term::{Declined, Term};
+use super::{Field, Predicate};
 
 /// A part of a condition, with those below it.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) enum Kind {
     },
     /// As many as add up to an amount.
     Sum { of: Box<Node>, field: Field, at_least: f64 },
+    /// Those that a Python function lets count.
+    Python { of: Box<Node>, predicate: Arc<Predicate> },
     /// Close enough together; microseconds.
     Within { of: Box<Node>, window: i64 },
     /// None for a time; microseconds.
@@ -62,6 +66,7 @@ impl Node {
             Kind::Any(children) | Kind::All(children) | Kind::Sequence(children) => children,
             Kind::Count { of, .. }
             | Kind::Sum { of, .. }
+            | Kind::Python { of, .. }
             | Kind::Within { of, .. }
             | Kind::Absence { of, .. }
             | Kind::Debounce { of, .. } => std::slice::from_ref(of),
@@ -102,7 +107,7 @@ impl Node {
             Kind::Term(number) => terms[*number].declined == Declined::Forgets,
             Kind::Absence { .. } => true,
             Kind::Any(children) => children.iter().any(|child| child.revokes(terms)),
-            Kind::Within { of, .. } => of.revokes(terms),
+            Kind::Within { of, .. } | Kind::Python { of, .. } => of.revokes(terms),
             _ => false,
         }
     }

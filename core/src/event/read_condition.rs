@@ -1,12 +1,14 @@
 //! Reading a trigger's `on`.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::memory::MAX_LISTED;
 use super::node::{Begins, Kind, Node};
 use super::read::{Part, wrong};
 use super::term::Term;
-use super::{Field, SpecError};
+use super::{Field, Predicate, SpecError};
 
 /// How deep conditions may nest, and how many parts they may have.
 const MAX_DEPTH: usize = 16;
@@ -25,6 +27,7 @@ const KINDS: &[&str] = &[
     "sequence",
     "count",
     "sum",
+    "python",
     "within",
     "none",
     "debounce",
@@ -49,7 +52,19 @@ struct Around<'a> {
 
 impl Reader {
     pub(super) fn condition(&mut self, value: &Value) -> Result<Node, SpecError> {
-        self.node("on", value, Around { by: None, depth: 0, window: None, begins: Begins::AtOnce })
+        let node =
+            self.node("on", value, Around { by: None, depth: 0, window: None, begins: Begins::AtOnce })?;
+        let (mut asks, mut waits) = (false, false);
+        node.each(&mut |node| {
+            asks |= matches!(node.kind, Kind::Python { .. });
+            waits |= matches!(node.kind, Kind::Absence { .. } | Kind::Debounce { .. });
+        });
+        if asks && waits {
+            let message = "a Python function takes its time, so that it cannot be combined with `none` or `debounce`, \
+                           which are fulfilled when no event comes in time";
+            return Err(wrong("on", message));
+        }
+        Ok(node)
     }
 
     fn node(&mut self, place: &str, value: &Value, around: Around<'_>) -> Result<Node, SpecError> {
@@ -92,6 +107,7 @@ impl Reader {
             "sequence" => self.steps(place, inside, around),
             "count" => self.count(place, inside, around),
             "sum" => self.sum(place, inside, around),
+            "python" => self.python(place, inside, around),
             "within" => {
                 let (of, window) = self.timed(place, inside, around, true)?;
                 Ok(Kind::Within { of, window })
@@ -170,6 +186,17 @@ impl Reader {
         let field = part.field("field")?.ok_or_else(|| part.wrong("field", "it is missing"))?;
         let at_least = part.number("at_least")?.ok_or_else(|| part.wrong("at_least", "it is missing"))?;
         Ok(Kind::Sum { of, field, at_least })
+    }
+
+    fn python(&mut self, place: &str, inside: &Value, around: Around<'_>) -> Result<Kind, SpecError> {
+        let part = Part::new(place, inside, &["of", "function", "source", "limit"])?;
+        let of = self.of(place, &part, around)?;
+        if !of.is_single() {
+            return Err(
+                part.wrong("of", "a function is asked about single events, not about combinations of them")
+            );
+        }
+        Ok(Kind::Python { of, predicate: Arc::new(Predicate::read(&part)?) })
     }
 
     /// `of` and `seconds`. The child of a window has the smaller of the windows around it.

@@ -101,6 +101,13 @@ impl TriggerSpec {
         self.terms().iter().any(|term| term.by.is_some())
     }
 
+    /// Whether a Python function has to be asked about events ([`super::questions`]).
+    pub fn asks_python(&self) -> bool {
+        let mut asks = false;
+        self.condition().each(&mut |node| asks |= matches!(node.kind, super::node::Kind::Python { .. }));
+        asks
+    }
+
     /// Whether [`super::Input::Time`] is wanted as soon as the trigger begins to watch, before any event.
     pub fn watches_time(&self) -> bool {
         let ticks = self.terms().iter().any(|term| term.rhythm.is_some());

@@ -1,6 +1,7 @@
 //! One step of a trigger: an event, or the passing of time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -9,16 +10,34 @@ use super::feed::{Feed, News, Outcome};
 use super::memory::Match;
 use super::node::Kind;
 use super::term::Answer;
-use super::{EvalError, Event, Position, Progress, TriggerSpec};
+use super::{Answers, EvalError, Event, Passes, Position, Predicate, Progress, Question, TriggerSpec};
 
 /// What a step is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// The next event of the log.
     Event(&'a Event),
+    /// The same, with the answers to all its [`super::questions`].
+    Asked(&'a Event, &'a Answers),
     /// Only that time has passed. To be fed when the log has been read to its end, so that no event of that time is
     /// still to come.
     Time,
+}
+
+impl<'a> Input<'a> {
+    fn event(self) -> Option<&'a Event> {
+        match self {
+            Self::Event(event) | Self::Asked(event, _) => Some(event),
+            Self::Time => None,
+        }
+    }
+
+    fn answers(self) -> Option<&'a Answers> {
+        match self {
+            Self::Asked(_, answers) => Some(answers),
+            Self::Event(_) | Self::Time => None,
+        }
+    }
 }
 
 /// What a trigger says.
@@ -79,9 +98,15 @@ pub fn step(
     let (ticks, due) = tick(spec, progress, input, now)?;
     let verdict = match input {
         Input::Time => feed(spec, progress, None, now),
-        Input::Event(event) if event.position <= progress.position => Verdict::Ignored,
-        Input::Event(event) => {
-            let news = look(spec, event)?;
+        Input::Event(event) | Input::Asked(event, _) if event.position <= progress.position => {
+            Verdict::Ignored
+        }
+        Input::Event(event) | Input::Asked(event, _) => {
+            let mut news = look(spec, event)?;
+            if let Some(answers) = spec.asks_python().then(|| input.answers()) {
+                hear(spec, &mut news, answers)?;
+            }
+            measure(spec, &mut news)?;
             progress.position = event.position;
             if news.answers.iter().all(|answer| *answer == Answer::NotMine) {
                 Verdict::Ignored
@@ -104,7 +129,7 @@ pub fn step(
 /// What a trigger says that has fired as often as it may.
 fn enough(spec: &TriggerSpec, progress: &mut Progress, input: Input<'_>) -> Step {
     let mut verdict = Verdict::Ignored;
-    if let Input::Event(event) = input
+    if let Some(event) = input.event()
         && event.position > progress.position
     {
         progress.position = event.position;
@@ -149,6 +174,8 @@ fn look<'a>(spec: &TriggerSpec, event: &'a Event) -> Result<News<'a>, EvalError>
         answers: vec![Answer::NotMine; terms.len()],
         numbers: BTreeMap::new(),
         texts: BTreeMap::new(),
+        states: BTreeMap::new(),
+        refused: BTreeMap::new(),
     };
     let key = spec.correlation(event);
     for number in spec.expecting(event) {
@@ -160,6 +187,12 @@ fn look<'a>(spec: &TriggerSpec, event: &'a Event) -> Result<News<'a>, EvalError>
             false => Answer::Declined,
         };
     }
+    Ok(news)
+}
+
+/// The numbers and texts of an event for the sums and counts that it matches.
+fn measure(spec: &TriggerSpec, news: &mut News<'_>) -> Result<(), EvalError> {
+    let event = news.event;
     let mut failed = None;
     spec.condition().each(&mut |node| {
         let field = match &node.kind {
@@ -179,7 +212,55 @@ fn look<'a>(spec: &TriggerSpec, event: &'a Event) -> Result<News<'a>, EvalError>
             failed = Some(EvalError::NoValue { field: field.to_string() });
         }
     });
-    failed.map_or(Ok(news), Err)
+    failed.map_or(Ok(()), Err)
+}
+
+/// The functions that an event matches so far, each with its part's number and the terms below it.
+fn asking<'s>(spec: &'s TriggerSpec, news: &News<'_>) -> Vec<(u16, &'s Arc<Predicate>, Vec<usize>)> {
+    let mut found = Vec::new();
+    spec.condition().each(&mut |node| {
+        let Kind::Python { predicate, .. } = &node.kind else { return };
+        let mut terms = node.terms();
+        terms.retain(|number| news.answers[*number] == Answer::Match);
+        if !terms.is_empty() {
+            found.push((node.id, predicate, terms));
+        }
+    });
+    found
+}
+
+/// What Python is to be asked about the event.
+pub(super) fn asked(
+    spec: &TriggerSpec,
+    progress: &Progress,
+    event: &Event,
+) -> Result<Vec<Question>, EvalError> {
+    let news = look(spec, event)?;
+    let state = |part: u16| progress.memory.get(&part).map(|memory| memory.state.clone()).unwrap_or_default();
+    let question = |(part, predicate, _): (u16, &Arc<Predicate>, Vec<usize>)| Question {
+        part,
+        predicate: Arc::clone(predicate),
+        state: state(part),
+    };
+    Ok(asking(spec, &news).into_iter().map(question).collect())
+}
+
+/// An event that a function does not accept is as good as declined by a filter.
+fn hear(spec: &TriggerSpec, news: &mut News<'_>, answers: Option<&Answers>) -> Result<(), EvalError> {
+    for (part, predicate, terms) in asking(spec, news) {
+        let Some(reply) = answers.and_then(|answers| answers.get(&part)) else {
+            let problem = "it was not asked about this event".to_owned();
+            return Err(EvalError::Python { function: predicate.function.clone(), problem });
+        };
+        news.states.insert(part, reply.state.clone());
+        if reply.passes == Passes::No {
+            for number in terms {
+                news.answers[number] = Answer::Declined;
+                news.refused.insert(number, predicate.function.clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn feed(spec: &TriggerSpec, progress: &mut Progress, news: Option<&News<'_>>, now: DateTime<Utc>) -> Verdict {
@@ -201,7 +282,11 @@ fn feed(spec: &TriggerSpec, progress: &mut Progress, news: Option<&News<'_>>, no
         ));
     }
     if let Some(term) = answered(Answer::Declined) {
-        return Verdict::NotMatched(format!("{term}: `{}` is false", term.filter().unwrap_or_default()));
+        let refused = news.and_then(|news| news.refused.values().next());
+        return Verdict::NotMatched(match refused {
+            Some(function) => format!("{term}: `{function}` does not accept it"),
+            None => format!("{term}: `{}` is false", term.filter().unwrap_or_default()),
+        });
     }
     match answered(Answer::OtherKey).and_then(|term| term.by.as_ref()) {
         Some(by) => Verdict::NotMatched(format!("it has no text or number in `{by}`")),

@@ -15,6 +15,11 @@ keys! { "slipstream":
     DEEP_POLL_INTERVAL: Duration = "deep_poll_interval", Duration::from_secs(1);
     /// How often every running dag run is examined, whether it changed or not.
     REEXAMINE_INTERVAL: Duration = "reexamine_interval", Duration::from_secs(30);
+    /// Most streaming tasks at once for each scheduler; they take none of `[core] parallelism`. 0: they take those.
+    STREAMING_PARALLELISM: i64 = "streaming_parallelism", 32;
+    /// Dags whose changes all become events: ids with commas between them, `*` for all, `team_*` for those that begin so.
+    /// Empty: only what a trigger waits for.
+    AIRFLOW_EVENTS: String = "airflow_events", "";
     /// Whether the scheduler takes and gives events over HTTP, at `/events` on the port of its health server.
     EVENTS_HTTP: bool = "events_http", true;
     /// Who may send and read events without a token: `loopback` (callers on this machine), `everyone` or `nobody`.

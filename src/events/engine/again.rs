@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use slipstream_core::event::{Action, Event, Position};
+use slipstream_core::event::{Action, Answers, EvalError, Event, Position, Question};
 use slipstream_core::ids::RunId;
 
 use super::Engine;
+use super::ask::NoPython;
 use super::batch::Care;
+use super::catalog::Armed;
 use super::effects::Effects;
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, Filter};
@@ -60,12 +62,33 @@ impl Engine {
     /// trigger, the event or the run is gone.
     ///
     /// # Errors
-    /// As any statement; then nothing was done.
+    /// As any statement; then nothing was done. [`StoreError::Invalid`] when Python would have to be asked and cannot be.
     pub async fn judge_again(&mut self, letter: &DeadLetter, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut asked = Vec::new();
+        let mut answers = Ok(Answers::new());
+        loop {
+            match self.judge_asked(letter, &asked, &answers, now).await? {
+                Judged::Done(done) => return Ok(done),
+                // Outside of the transaction; asked again if the trigger remembers something else by then.
+                Judged::Ask(questions, event) => {
+                    answers = self.asker.ask(&questions, &event).await.map_err(invalid)?;
+                    asked = questions;
+                }
+            }
+        }
+    }
+
+    async fn judge_asked(
+        &mut self,
+        letter: &DeadLetter,
+        asked: &[Question],
+        answers: &Result<Answers, EvalError>,
+        now: DateTime<Utc>,
+    ) -> Result<Judged, StoreError> {
         let tx = self.db.begin().await?;
         cursor::wait_for(&tx, cursor::ENGINE, log::head(&tx).await?).await?;
         self.catalog.refresh(&tx).await?;
-        let Some(event) = log::get(&tx, letter.position).await? else { return Ok(false) };
+        let Some(event) = log::get(&tx, letter.position).await? else { return Ok(Judged::Done(false)) };
         let mut memory = Memory::default();
         let run = if letter.run_id.is_empty() {
             None
@@ -74,7 +97,7 @@ impl Engine {
             let runs = self.adopt(&tx, &dags, &mut memory, now).await?;
             let Some(run) = runs.into_iter().find(|run| run.run_id == RunId::from(letter.run_id.as_str()))
             else {
-                return Ok(false);
+                return Ok(Judged::Done(false));
             };
             Some(run)
         };
@@ -82,17 +105,27 @@ impl Engine {
             Some(run) => self.catalog.of_run(run).and_then(|set| set.armed.get(&letter.trigger)),
             None => self.catalog.dag_trigger(letter.trigger),
         };
-        let Some(armed) = armed.cloned() else { return Ok(false) };
+        let Some(armed) = armed.cloned() else { return Ok(Judged::Done(false)) };
         if !dead_letters::settle(&tx, letter, Status::Retried).await? {
-            return Ok(false);
+            return Ok(Judged::Done(false));
         }
         let run = run.as_deref();
         let spec = memory::bind(&armed, run);
         let correlation = spec.correlation(&event).unwrap_or_default();
         let key = Key { trigger: letter.trigger, run_id: letter.run_id.clone(), correlation };
         memory.load(&tx, [&key]).await?;
+        let questions = memory.questions_again(&key, &armed.hash, &spec, &event);
+        if let Ok(questions) = &questions
+            && questions != asked
+        {
+            tx.rollback().await?;
+            return Ok(Judged::Ask(questions.clone(), Box::new(event)));
+        }
         let mut effects = Effects::new(&tx, &self.bag, &self.options, &self.catalog, Care::Apart, now);
-        let (verdict, reason) = match memory.again(&key, &armed.hash, &spec, &event, now) {
+        let answer = questions
+            .and_then(|_| answers.clone())
+            .and_then(|answers| memory.again(&key, &armed.hash, &spec, (&event, &answers), now));
+        let (verdict, reason) = match answer {
             Ok(Answer::Nothing) => ("ignored", "no term of it expects the event".to_owned()),
             Ok(Answer::Decided { verdict, reason }) => (verdict, reason),
             Ok(Answer::Fired { events, reason }) => {
@@ -113,7 +146,7 @@ impl Engine {
         decisions::save(&tx, &[decision]).await?;
         tx.commit().await?;
         self.tell(hints);
-        Ok(verdict != "parked")
+        Ok(Judged::Done(verdict != "parked"))
     }
 
     /// Puts the events in `from..=to` to a trigger on a Dag as if it had been there then. It begins without memory, and what
@@ -150,30 +183,20 @@ impl Engine {
         effect: Effect,
         now: DateTime<Utc>,
     ) -> Result<Vec<Refired>, StoreError> {
-        let tx = self.db.begin().await?;
-        cursor::wait_for(&tx, cursor::ENGINE, log::head(&tx).await?).await?;
-        self.catalog.refresh(&tx).await?;
+        self.catalog.refresh(&self.db).await?;
         let armed = self.catalog.dag_trigger(row.id).cloned();
         let armed =
             armed.ok_or_else(|| StoreError::NotFound(format!("the trigger '{}' on a Dag was", row.name)))?;
-        let spec = memory::bind(&armed, None);
+        // What it remembers of the past is ours alone: everything is asked before the transaction.
+        let firings = self.refire(&armed, events, memory, now).await?;
+        let tx = self.db.begin().await?;
+        cursor::wait_for(&tx, cursor::ENGINE, log::head(&tx).await?).await?;
         let mut effects = Effects::new(&tx, &self.bag, &self.options, &self.catalog, Care::Apart, now);
         effects.know(events);
         let mut refired = Vec::new();
         let mut written = BTreeMap::new();
-        for event in events {
-            let correlation = spec.correlation(event).unwrap_or_default();
-            let key = Key { trigger: row.id, run_id: String::new(), correlation };
-            let answer = memory.step(&key, &armed.hash, &spec, event, now);
-            let (fired, reason) = match answer {
-                Ok(Answer::Fired { events, reason }) => (events, reason),
-                Ok(_) => continue,
-                Err(error) => {
-                    tracing::error!(trigger = %row.name, position = %event.position, "the event cannot be replayed: {error}");
-                    continue;
-                }
-            };
-            let before = match firings::exists(&tx, &key, event.position).await? {
+        for (key, position, fired, reason) in firings {
+            let before = match firings::exists(&tx, &key, position).await? {
                 true => Before::Fired,
                 false => Before::Not,
             };
@@ -182,16 +205,16 @@ impl Engine {
                 && !matches!(armed.spec.action, Action::StopRuns { .. })
             {
                 let decision = Decision {
-                    position: event.position,
+                    position,
                     trigger: row.id,
                     run_id: String::new(),
                     verdict: "fired".to_owned(),
                     reason: format!("replayed: {reason}"),
                 };
-                written.insert(event.position, decision);
-                effects.fire(&armed, &key, None, event.position, fired).await?;
+                written.insert(position, decision);
+                effects.fire(&armed, &key, None, position, fired).await?;
             }
-            refired.push(Refired { position: event.position, reason, before });
+            refired.push(Refired { position, reason, before });
         }
         let hints = effects.finish().await?;
         decisions::save(&tx, &written.into_values().collect::<Vec<_>>()).await?;
@@ -203,6 +226,47 @@ impl Engine {
         self.tell(hints);
         Ok(refired)
     }
+
+    /// Where the trigger fires at these events: for whom, with which events, and why.
+    async fn refire(
+        &self,
+        armed: &Armed,
+        events: &[Event],
+        memory: &mut Memory,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(Key, Position, Vec<Position>, String)>, StoreError> {
+        let spec = memory::bind(armed, None);
+        let mut firings = Vec::new();
+        for event in events {
+            let correlation = spec.correlation(event).unwrap_or_default();
+            let key = Key { trigger: armed.row.id, run_id: String::new(), correlation };
+            let answers = match memory.questions(&key, &armed.hash, &spec, event) {
+                Ok(questions) => self.asker.ask(&questions, event).await.map_err(invalid)?,
+                Err(error) => Err(error),
+            };
+            let answer = answers
+                .and_then(|answers| memory.step_asked(&key, &armed.hash, &spec, (event, &answers), now));
+            match answer {
+                Ok(Answer::Fired { events, reason }) => firings.push((key, event.position, events, reason)),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(trigger = %armed.row.name, position = %event.position, "the event cannot be replayed: {error}");
+                }
+            }
+        }
+        Ok(firings)
+    }
+}
+
+fn invalid(error: NoPython) -> StoreError {
+    StoreError::Invalid(error.to_string())
+}
+
+/// What came of judging a parked event again.
+enum Judged {
+    Done(bool),
+    /// Python has to be asked first.
+    Ask(Vec<Question>, Box<Event>),
 }
 
 /// Whether a replay does anything.

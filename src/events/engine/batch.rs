@@ -12,7 +12,7 @@ use slipstream_core::event::{Event, Position, Reach, Scope, TriggerSpec};
 use slipstream_core::ids::{DagId, RunId};
 
 use super::Engine;
-use super::catalog::{Armed, Catalog};
+use super::catalog::{Armed, Catalog, Pace};
 use super::effects::{Effects, Hints};
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, Filter};
@@ -46,13 +46,26 @@ pub(super) enum Care {
 }
 
 /// One question: what does this trigger make of this event?
-struct Question<'a> {
-    event: &'a Event,
-    armed: Armed,
+pub(super) struct Question<'a> {
+    pub(super) event: &'a Event,
+    pub(super) armed: Armed,
     /// Its spec, tied to its Dag and run.
-    spec: Arc<TriggerSpec>,
-    key: progress::Key,
-    run: Option<Arc<ActiveRun>>,
+    pub(super) spec: Arc<TriggerSpec>,
+    pub(super) key: progress::Key,
+    pub(super) run: Option<Arc<ActiveRun>>,
+}
+
+impl Question<'_> {
+    /// What is to be recorded about it.
+    pub(super) fn decision(&self, verdict: &str, reason: String) -> Decision {
+        Decision {
+            position: self.event.position,
+            trigger: self.armed.row.id,
+            run_id: self.key.run_id.clone(),
+            verdict: verdict.to_owned(),
+            reason,
+        }
+    }
 }
 
 impl Engine {
@@ -116,7 +129,7 @@ impl Engine {
         let runs = self.runs_concerned(tx, events, &mut memory, now).await?;
         let catalog = &self.catalog;
         let mut written = Vec::new();
-        let questions = questions(catalog, &runs, events, &mut written);
+        let questions = questions(catalog, &runs, events, Pace::Native, &mut written);
         let dags = dags::flags(tx, questions.iter().map(|question| &question.armed.row.dag_id)).await?;
         memory.load(tx, questions.iter().map(|question| &question.key)).await?;
         let mut effects = Effects::new(tx, &self.bag, &self.options, catalog, care, now);
@@ -126,13 +139,7 @@ impl Engine {
             if question.event.position > last {
                 break;
             }
-            let about = |verdict: &str, reason: String| Decision {
-                position: question.event.position,
-                trigger: question.armed.row.id,
-                run_id: question.key.run_id.clone(),
-                verdict: verdict.to_owned(),
-                reason,
-            };
+            let about = |verdict: &str, reason: String| question.decision(verdict, reason);
             if question.run.is_none()
                 && let Some(why) =
                     dags.get(&question.armed.row.dag_id).map_or(Some("it is gone"), |dag| dag.why_not())
@@ -183,7 +190,7 @@ impl Engine {
         now: DateTime<Utc>,
     ) -> Result<Position, StoreError> {
         let runs = self.runs_concerned(tx, events, &mut Memory::default(), now).await?;
-        for question in questions(&self.catalog, &runs, events, &mut Vec::new()) {
+        for question in questions(&self.catalog, &runs, events, Pace::Native, &mut Vec::new()) {
             let (trigger, run_id) = (question.armed.row.id, &question.key.run_id);
             tracing::error!(trigger = %question.armed.row.name, position = %question.event.position, run_id, "the event is parked: {why}");
             dead_letters::park(tx, trigger, run_id, question.event.position, why, now).await?;
@@ -248,16 +255,17 @@ fn after(events: &[Event], position: Position) -> &[Event] {
 }
 
 /// Everything to be asked about these events, in the order of the log and, for one event, of the triggers.
-fn questions<'a>(
+pub(super) fn questions<'a>(
     catalog: &Catalog,
     runs: &[Arc<ActiveRun>],
     events: &'a [Event],
+    pace: Pace,
     written: &mut Vec<Decision>,
 ) -> Vec<Question<'a>> {
     let mut asked = Vec::new();
     let mut bound = BTreeMap::new();
     for event in events {
-        for id in catalog.dag_index().find(event).into_keys() {
+        for id in catalog.find_on_dags(event, pace) {
             let Some(armed) = catalog.dag_trigger(id) else { continue };
             ask(&mut asked, &mut bound, event, armed, None);
         }
@@ -267,7 +275,7 @@ fn questions<'a>(
             }
             let Some(set) = catalog.of_run(run) else { continue };
             let of_other_run = event.scope != Scope::All && !event.scope.is_run(&run.dag_id, &run.run_id);
-            for (id, reach) in set.index.find(event) {
+            for (id, reach) in set.find(event, pace) {
                 if of_other_run && reach == Reach::OwnRun {
                     continue;
                 }
@@ -275,19 +283,25 @@ fn questions<'a>(
                 ask(&mut asked, &mut bound, event, armed, Some(run));
             }
         }
-        too_late(catalog, runs, event, written);
+        too_late(catalog, runs, event, pace, written);
     }
     asked
 }
 
 /// Records that an event of a run that has ended is ignored.
-fn too_late(catalog: &Catalog, runs: &[Arc<ActiveRun>], event: &Event, written: &mut Vec<Decision>) {
+fn too_late(
+    catalog: &Catalog,
+    runs: &[Arc<ActiveRun>],
+    event: &Event,
+    pace: Pace,
+    written: &mut Vec<Decision>,
+) {
     let Scope::Run { dag_id, run_id } = &event.scope else { return };
     if runs.iter().any(|run| run.dag_id == *dag_id && run.run_id == *run_id) {
         return;
     }
     let Some(set) = catalog.newest(dag_id) else { return };
-    written.extend(set.index.find(event).into_keys().map(|trigger| Decision {
+    written.extend(set.find(event, pace).into_keys().map(|trigger| Decision {
         position: event.position,
         trigger,
         run_id: run_id.to_string(),
@@ -325,7 +339,7 @@ fn ask<'a>(
 }
 
 /// One decision per event, trigger and run: the last.
-fn deduplicated(decisions: Vec<Decision>) -> Vec<Decision> {
+pub(super) fn deduplicated(decisions: Vec<Decision>) -> Vec<Decision> {
     let mut last = BTreeMap::new();
     for decision in decisions {
         last.insert((decision.position, decision.trigger, decision.run_id.clone()), decision);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
-use slipstream_core::event::{AIRFLOW_NAMESPACE, Event, Pattern, TriggerSpec};
+use slipstream_core::event::{AIRFLOW_NAMESPACE, Event, Pattern, Reach, TriggerSpec};
 use slipstream_core::ids::{DagId, TaskId};
 use uuid::Uuid;
 
@@ -35,20 +35,61 @@ impl Armed {
     }
 }
 
+/// Who evaluates a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// The engine, in the order of the log.
+    Native,
+    /// This one asks a Python function, and is evaluated by itself, behind the engine.
+    Python(TriggerId),
+}
+
 /// The triggers on tasks that one version of a Dag has.
 #[derive(Debug, Default)]
 pub(super) struct TaskTriggers {
     dag_id: Option<DagId>,
     /// Each with its id.
     pub(super) armed: BTreeMap<TriggerId, Armed>,
-    /// Which of them an event may concern.
-    pub(super) index: KeyIndex<TriggerId>,
+    /// Which of those without a Python function an event may concern.
+    index: KeyIndex<TriggerId>,
+    /// Which of those with one.
+    asking: KeyIndex<TriggerId>,
 }
 
 impl TaskTriggers {
     fn enter(&mut self, armed: Armed) {
-        self.index.enter(armed.bound().interests(), armed.row.id);
+        let index = if armed.spec.asks_python() { &mut self.asking } else { &mut self.index };
+        index.enter(armed.bound().interests(), armed.row.id);
         self.armed.insert(armed.row.id, armed);
+    }
+
+    /// The triggers of a pace that an event may concern, with the reach under which it does.
+    pub(super) fn find(&self, event: &Event, pace: Pace) -> BTreeMap<TriggerId, Reach> {
+        find(&self.index, &self.asking, event, pace)
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        self.index.concerns(event) || self.asking.concerns(event)
+    }
+
+    fn asking(&self) -> impl Iterator<Item = TriggerId> {
+        self.armed.values().filter(|armed| armed.spec.asks_python()).map(|armed| armed.row.id)
+    }
+}
+
+fn find(
+    index: &KeyIndex<TriggerId>,
+    asking: &KeyIndex<TriggerId>,
+    event: &Event,
+    pace: Pace,
+) -> BTreeMap<TriggerId, Reach> {
+    match pace {
+        Pace::Native => index.find(event),
+        Pace::Python(id) => {
+            let mut found = asking.find(event);
+            found.retain(|other, _| *other == id);
+            found
+        }
     }
 }
 
@@ -61,6 +102,7 @@ pub(super) struct Catalog {
     /// Triggers on Dags.
     dags: BTreeMap<TriggerId, Armed>,
     dag_index: KeyIndex<TriggerId>,
+    asking_dags: KeyIndex<TriggerId>,
     /// Triggers on tasks as the newest version of each Dag has them.
     newest: BTreeMap<DagId, Arc<TaskTriggers>>,
     /// Dags that have, or had, triggers on tasks.
@@ -118,7 +160,9 @@ impl Catalog {
                     if row.task_id.is_some() {
                         newest.entry(row.dag_id.clone()).or_default().enter(armed);
                     } else {
-                        catalog.dag_index.enter(armed.bound().interests(), row.id);
+                        let asks = armed.spec.asks_python();
+                        let index = if asks { &mut catalog.asking_dags } else { &mut catalog.dag_index };
+                        index.enter(armed.bound().interests(), row.id);
                         catalog.dags.insert(row.id, armed);
                     }
                 }
@@ -169,13 +213,21 @@ impl Catalog {
     /// The keys of Airflow's own events that any trigger is interested in.
     pub(super) fn airflow_keys(&self) -> Vec<Pattern> {
         let sets = self.newest.values().chain(self.pinned.values());
-        let of_tasks = sets.flat_map(|set| set.index.keys_in(AIRFLOW_NAMESPACE));
-        of_tasks.chain(self.dag_index.keys_in(AIRFLOW_NAMESPACE)).collect()
+        let indexes = sets.flat_map(|set| [&set.index, &set.asking]);
+        let indexes = indexes.chain([&self.dag_index, &self.asking_dags]);
+        indexes.flat_map(|index| index.keys_in(AIRFLOW_NAMESPACE)).collect()
     }
 
-    /// The triggers on Dags that an event may concern.
-    pub(super) fn dag_index(&self) -> &KeyIndex<TriggerId> {
-        &self.dag_index
+    /// The triggers on Dags of a pace that an event may concern.
+    pub(super) fn find_on_dags(&self, event: &Event, pace: Pace) -> impl Iterator<Item = TriggerId> {
+        find(&self.dag_index, &self.asking_dags, event, pace).into_keys()
+    }
+
+    /// Triggers that ask a Python function, as any version has them that a run needs.
+    pub(super) fn asking(&self) -> BTreeSet<TriggerId> {
+        let of_dags = self.dags.values().filter(|armed| armed.spec.asks_python()).map(|armed| armed.row.id);
+        let sets = self.newest.values().chain(self.pinned.values());
+        of_dags.chain(sets.flat_map(|set| set.asking())).collect()
     }
 
     /// A trigger on a Dag.
@@ -221,7 +273,7 @@ impl Catalog {
     pub(super) fn may_concern(&self, dag_id: &DagId, events: &[Event]) -> bool {
         let newest = self.newest.get(dag_id).into_iter();
         let pinned = self.pinned.values().filter(|set| set.dag_id.as_ref() == Some(dag_id));
-        newest.chain(pinned).any(|set| events.iter().any(|event| set.index.concerns(event)))
+        newest.chain(pinned).any(|set| events.iter().any(|event| set.concerns(event)))
     }
 
     /// Reads the versions that are not known yet.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipstream_core::event::{
-    DueTick, EvalError, Event, Input, Position, Progress, TriggerSpec, Verdict, step,
+    Answers, DueTick, EvalError, Event, Input, Position, Progress, Question, TriggerSpec, Verdict, questions,
+    step,
 };
 
 use super::catalog::Armed;
@@ -125,6 +126,49 @@ impl Memory {
         held
     }
 
+    /// What Python is to be asked before the event can be put to the trigger.
+    ///
+    /// # Errors
+    /// When the trigger cannot judge the event, whatever the answers are.
+    pub(super) fn questions(
+        &mut self,
+        key: &Key,
+        hash: &str,
+        spec: &TriggerSpec,
+        event: &Event,
+    ) -> Result<Vec<Question>, EvalError> {
+        questions(spec, &self.of(key, hash).progress, event)
+    }
+
+    /// As [`Memory::questions`], for a trigger that has seen later events meanwhile.
+    ///
+    /// # Errors
+    /// As [`Memory::questions`].
+    pub(super) fn questions_again(
+        &mut self,
+        key: &Key,
+        hash: &str,
+        spec: &TriggerSpec,
+        event: &Event,
+    ) -> Result<Vec<Question>, EvalError> {
+        questions(spec, &self.of(key, hash).progress.before(event.position), event)
+    }
+
+    /// Puts an event to a trigger, with what Python answered about it.
+    ///
+    /// # Errors
+    /// When the trigger cannot judge it; it remembers nothing of it then.
+    pub(super) fn step_asked(
+        &mut self,
+        key: &Key,
+        hash: &str,
+        spec: &TriggerSpec,
+        (event, answers): (&Event, &Answers),
+        now: DateTime<Utc>,
+    ) -> Result<Answer, EvalError> {
+        self.advance(key, hash, spec, Input::Asked(event, answers), event.position, now)
+    }
+
     /// Puts an event to a trigger.
     ///
     /// # Errors
@@ -149,13 +193,13 @@ impl Memory {
         key: &Key,
         hash: &str,
         spec: &TriggerSpec,
-        event: &Event,
+        (event, answers): (&Event, &Answers),
         now: DateTime<Utc>,
     ) -> Result<Answer, EvalError> {
         let held = self.of(key, hash);
         let latest = held.progress.position();
         held.progress = held.progress.before(event.position);
-        let answer = self.step(key, hash, spec, event, now);
+        let answer = self.step_asked(key, hash, spec, (event, answers), now);
         let held = self.of(key, hash);
         held.progress = held.progress.after(latest);
         held.changed = true;
@@ -222,7 +266,7 @@ impl Memory {
         let held = self.of(key, hash);
         let before = held.progress.clone();
         let done = step(spec, &mut held.progress, input, now)?;
-        let passed_by = matches!(input, Input::Event(_)) && done.verdict == Verdict::Ignored;
+        let passed_by = !matches!(input, Input::Time) && done.verdict == Verdict::Ignored;
         if held.progress != before || (!passed_by && held.wake_at != done.wake_at) {
             held.changed = true;
             held.position = position;

@@ -4,6 +4,7 @@
 //! several schedulers each runs one; the row lock of the cursor decides who evaluates. See `docs/trigger-engine.md`.
 
 mod again;
+mod ask;
 mod batch;
 mod catalog;
 mod effects;
@@ -13,6 +14,9 @@ mod maintenance;
 mod memory;
 mod new_run;
 mod observe;
+mod python_lane;
+#[cfg(test)]
+mod python_tests;
 mod run;
 mod savepoint;
 mod sync;
@@ -24,10 +28,13 @@ mod timers;
 mod told;
 
 pub use again::{Before, Effect, Refired};
+pub use ask::Asker;
+pub use python_lane::PythonLane;
 pub use sync::hash as spec_hash;
 
 use chrono::{DateTime, Utc};
-use slipstream_core::event::Position;
+use slipstream_core::event::{Pattern, Position};
+use tokio::sync::watch;
 
 use crate::events::wake::LogWake;
 use crate::runtime::EventWake;
@@ -56,11 +63,14 @@ pub struct Engine {
     position: Position,
     log: LogWake,
     scheduler: EventWake,
+    asker: Asker,
+    /// Whether any trigger asks Python.
+    asks: watch::Sender<bool>,
 }
 
 impl Engine {
     /// An engine on this database. `log` tells it of new events, and it tells the scheduler of what they caused.
-    pub fn new(db: Db, options: RunOptions, log: LogWake, scheduler: EventWake) -> Self {
+    pub fn new(db: Db, options: RunOptions, log: LogWake, scheduler: EventWake, asker: Asker) -> Self {
         Self {
             db,
             bag: DagBag::default(),
@@ -73,6 +83,8 @@ impl Engine {
             position: Position::default(),
             log,
             scheduler,
+            asker,
+            asks: watch::Sender::new(false),
         }
     }
 
@@ -82,7 +94,7 @@ impl Engine {
     /// As any statement; what was committed stays.
     pub async fn round(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.sync_now(now).await?;
-        if self.catalog.is_empty() {
+        if self.is_idle() {
             return Ok(());
         }
         self.observe(now).await?;
@@ -90,6 +102,31 @@ impl Engine {
         self.time_has_passed(now).await?;
         self.catch_up(now).await?;
         self.resume_waiting(now).await
+    }
+
+    /// What evaluates the triggers that ask Python, to be run beside this engine.
+    pub fn python_lane(&self) -> PythonLane {
+        let (db, options, asker) = (self.db.clone(), self.options.clone(), self.asker.clone());
+        let engine = Self::new(db, options, self.log.clone(), self.scheduler.clone(), asker);
+        PythonLane::new(engine, self.asks.subscribe())
+    }
+
+    /// Tells all changes of these Dags' runs and tasks, and what their tasks make of assets, whether a trigger waits for
+    /// them or not.
+    #[must_use]
+    pub fn telling(mut self, dags: Vec<Pattern>) -> Self {
+        self.watch = observe::Watch::telling(dags);
+        self
+    }
+
+    /// Whether there is nothing to evaluate and nothing to tell.
+    fn is_idle(&self) -> bool {
+        self.catalog.is_empty() && !self.watch.tells_any()
+    }
+
+    /// Whether changes of Airflow's have to be looked for.
+    fn observes(&self) -> bool {
+        self.catalog.observes() || self.watch.tells_any()
     }
 
     async fn sync_now(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -103,6 +140,8 @@ impl Engine {
             self.armed = self.catalog.version();
             self.scheduler.triggers();
         }
+        let asks = !self.catalog.asking().is_empty();
+        self.asks.send_if_modified(|before| std::mem::replace(before, asks) != asks);
         Ok(())
     }
 

@@ -38,9 +38,28 @@ pub(super) struct Watch {
     resolved_at: Option<DateTime<Utc>>,
     thorough_at: Option<DateTime<Utc>>,
     assets: HashSet<i64>,
+    /// `[slipstream] airflow_events`: Dags of which everything is told.
+    told: Vec<Pattern>,
 }
 
 impl Watch {
+    pub(super) fn telling(told: Vec<Pattern>) -> Self {
+        Self { told, ..Self::default() }
+    }
+
+    pub(super) fn tells_any(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    fn tells(&self, dag_id: &str) -> bool {
+        self.told.iter().any(|pattern| pattern.accepts(dag_id))
+    }
+
+    /// An update that no task made is of no Dag: it is told where all Dags are.
+    fn tells_update(&self, dag_id: Option<&str>) -> bool {
+        dag_id.map_or_else(|| self.told.contains(&Pattern::Any), |dag_id| self.tells(dag_id))
+    }
+
     fn wants(&self, key: &str) -> bool {
         self.keys.iter().any(|pattern| pattern.accepts(key))
     }
@@ -60,7 +79,7 @@ impl Engine {
     /// As any statement; then nothing was appended.
     pub(super) async fn observe(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.resolve(now).await?;
-        if self.watch.keys.is_empty() {
+        if self.watch.keys.is_empty() && !self.watch.tells_any() {
             return Ok(());
         }
         let thorough = self.watch.thorough_at.is_none_or(|at| now - at >= THOROUGH);
@@ -92,7 +111,8 @@ impl Engine {
             return Ok(());
         }
         self.watch.keys = self.catalog.airflow_keys();
-        let dags = observed::dags_of(&self.db, &self.watch.keys).await?;
+        let keys: Vec<Pattern> = self.watch.keys.iter().chain(&self.watch.told).cloned().collect();
+        let dags = observed::dags_of(&self.db, &keys).await?;
         if dags != self.watch.dags || self.watch.version != version {
             self.begin(&dags, now).await?;
         }
@@ -154,7 +174,8 @@ impl Engine {
         let mut seen = Vec::new();
         for item in &news {
             seen.push((item.row.subject.clone(), item.row.seen.clone()));
-            if self.watch.wants(&key(&item.row.subject)) {
+            let subject = &item.row.subject;
+            if self.watch.wants(&key(subject)) || self.watch.tells(subject.dag_id.as_str()) {
                 events.extend(item.told.iter().map(|change| event(&item.row, change, now)));
             }
         }
@@ -175,7 +196,9 @@ impl Engine {
         let updates = self.updates(tx).await?;
         let events: Vec<NewEvent> = updates
             .iter()
-            .filter(|update| self.watch.wants(&update.uri))
+            .filter(|update| {
+                self.watch.wants(&update.uri) || self.watch.tells_update(update.dag_id.as_deref())
+            })
             .map(|update| asset(update, now))
             .collect();
         log::append(tx, &events, now).await?;
@@ -348,6 +371,13 @@ mod tests {
         assert_eq!(states(Some(seen("running", 1)), &row("t", "success", 1)), ["success"]);
         assert_eq!(states(Some(seen("queued", 0)), &row("", "failed", 0)), ["running", "failed"]);
         assert_eq!(states(Some(seen("queued", 1)), &row("t", "restarting", 1)), ["running", "restarting"]);
+    }
+
+    #[test]
+    fn a_new_execution_tells_nothing_of_the_one_before() {
+        assert_eq!(states(Some(seen("success", 1)), &row("t", "scheduled", 2)), ["scheduled"]);
+        assert_eq!(states(Some(seen("success", 1)), &row("t", "success", 1)), [""; 0]);
+        assert_eq!(states(Some(seen("success", 1)), &row("t", "success", 2)), ["running", "success"]);
     }
 
     #[test]

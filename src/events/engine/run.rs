@@ -92,20 +92,20 @@ impl Engine {
         let now = Utc::now();
         if due(&mut self.clocks.looked, LOOK) {
             self.sync_now(now).await?;
-            if !self.catalog.is_empty() {
+            if !self.is_idle() {
                 self.clocks.wake_at = triggers::progress::next_wake(&self.db).await?;
                 self.adopt_new_runs(now).await?;
             }
         }
-        if self.catalog.is_empty() {
+        if self.is_idle() {
             return Ok(LOOK);
         }
-        if self.catalog.observes() && due(&mut self.clocks.observed, OBSERVE) {
+        if self.observes() && due(&mut self.clocks.observed, OBSERVE) {
             self.observe(now).await?;
         }
         let head = crate::store::events::head(&self.db).await?;
         self.log.appended(head);
-        let mut next = if self.catalog.observes() { OBSERVE } else { LOOK };
+        let mut next = if self.observes() { OBSERVE } else { LOOK };
         if head > self.position {
             self.catch_up(now).await?;
             if self.position < head {
@@ -139,7 +139,7 @@ impl Engine {
 
     async fn wait(&self, most: Duration, shutdown: &Shutdown) {
         let news = async {
-            if self.catalog.is_empty() {
+            if self.is_idle() {
                 // Nobody reads the log.
                 std::future::pending::<()>().await;
             }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use slipstream_core::event::{Event, Position};
 use uuid::Uuid;
 
-use super::Engine;
+use super::{Asker, Engine};
 use crate::events::wake::LogWake;
 use crate::runtime::EventWake;
 use crate::store::create_run::RunOptions;
@@ -34,9 +34,14 @@ pub(crate) async fn send(db: &Db, event: NewEvent) -> Appended {
 
 /// An engine whose hints nobody reads.
 pub(crate) fn engine(db: &Db) -> Engine {
+    engine_with(db, Asker::nobody())
+}
+
+/// An engine that asks Python.
+pub(crate) fn engine_with(db: &Db, asker: Asker) -> Engine {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
     let options = RunOptions { run_ids, unixname: "tests".to_owned() };
-    Engine::new(db.clone(), options, LogWake::new(), EventWake::default())
+    Engine::new(db.clone(), options, LogWake::new(), EventWake::default(), asker)
 }
 
 /// A condition on events with a key.

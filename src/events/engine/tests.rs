@@ -338,6 +338,71 @@ fn what_airflow_does_itself_is_told_once_and_triggers() {
 }
 
 #[test]
+fn changes_of_the_dags_that_an_option_names_are_told_once_without_any_trigger() {
+    on_each_database(async |db| {
+        dag(db, "team_a", &[], &[("t", vec![])]).await;
+        dag(db, "other", &[], &[("t", vec![])]).await;
+        for (told, keys) in
+            [("team_*", vec!["team_a", "team_a.t"]), ("*", vec!["other", "other.t", "team_a", "team_a.t"])]
+        {
+            let mut engine = engine(db).telling(vec![told.into()]);
+            engine.round(Utc::now()).await.unwrap();
+            let begin = number(db, "SELECT COALESCE(max(position), 0) AS n FROM slipstream_event").await;
+            let run_id = format!("r-{}", keys.len());
+            for dag_id in ["team_a", "other"] {
+                running(db, dag_id, &run_id, &[("t", TaskState::Running)]).await;
+            }
+            for _ in 0..2 {
+                engine.round(Utc::now()).await.unwrap();
+            }
+            let told = format!("SELECT key AS t FROM slipstream_event WHERE position > {begin} ORDER BY key");
+            assert_eq!(texts(db, &told).await, keys);
+            end(db, &run_id, "success").await;
+            for _ in 0..2 {
+                engine.round(Utc::now()).await.unwrap();
+            }
+            let ended =
+                format!("{told} AND type = 'airflow.dag_run.success'").replace("ORDER BY key AND", "AND");
+            assert_eq!(texts(db, &ended).await.len(), keys.len() / 2);
+        }
+    });
+}
+
+#[test]
+fn a_failure_that_nobody_reported_starts_what_waits_for_it() {
+    on_each_database(async |db| {
+        let on_failure = json!({"version": 1, "on": {"task_state": {"task_id": "t", "states": ["failed"]}}, "do": {"start": {}}});
+        dag(db, "d", &[], &[("t", vec![]), ("alarm", vec![on_failure])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "r", &[("t", TaskState::Running)]).await;
+        engine.round(Utc::now()).await.unwrap();
+        // As whoever finds a lost heartbeat or a start that was refused leaves the row.
+        let failed = "UPDATE task_instance SET state = 'failed', start_date = ?, updated_at = ?";
+        db.exec(db.sql(failed).bind(Utc::now()).bind(Utc::now())).await.unwrap();
+        for _ in 0..2 {
+            engine.round(Utc::now()).await.unwrap();
+        }
+        assert_eq!(texts(db, "SELECT task_id AS t FROM slipstream_command").await, ["alarm"]);
+    });
+}
+
+#[test]
+fn one_event_stops_what_never_ran_and_starts_another() {
+    on_each_database(async |db| {
+        let stop = json!({"version": 1, "on": on("go"), "do": {"stop": {"mark": "success"}}});
+        dag(db, "d", &[], &[("never", vec![stop]), ("next", vec![start_on("go")])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "r", &[]).await;
+        send(db, new_event("go", Value::Null)).await;
+        engine.round(Utc::now()).await.unwrap();
+        let commands = "SELECT task_id || ' ' || action AS t FROM slipstream_command ORDER BY task_id";
+        assert_eq!(texts(db, commands).await, ["never stop", "next start"]);
+    });
+}
+
+#[test]
 fn a_paused_trigger_does_not_fire_and_can_be_deleted() {
     on_each_database(async |db| {
         dag(db, "d", &[], &[("t", vec![])]).await;

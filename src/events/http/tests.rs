@@ -453,6 +453,9 @@ fn triggers_are_added_paused_explained_and_deleted() {
         server.send(&json!({"type": "t", "subject": "k"})).await;
         let told = server.get("/triggers/explain?event=1").await;
         assert!(told.to_string().contains("mine: it is paused"), "{told}");
+        let tries = r#"{"positions": [1]}"#;
+        let (_, answer) = server.call(Method::POST, "/triggers/mine/test", &json, tries).await;
+        assert_eq!(answer["events"][0]["verdict"], "fired", "{answer}");
         let (_, answer) = server.call(Method::POST, "/triggers/mine/resume", &[], "").await;
         assert_eq!(answer["from_position"], 1);
         let (status, _) = server.call(Method::DELETE, "/triggers/mine", &[], "").await;

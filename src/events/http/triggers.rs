@@ -7,10 +7,13 @@
 //! | `GET /triggers/NAME` | one trigger |
 //! | `DELETE /triggers/NAME` | deletes one that was added from outside |
 //! | `POST /triggers/NAME/pause`, `…/resume` | pauses, resumes |
+//! | `POST /triggers/NAME/test` | says what it would make of events: `{"positions": [1, 2]}` |
 //! | `GET /triggers/explain?event=P`, `?dag_id=D&run_id=R`, `?dag_id=D&task_id=T` | says why |
 //!
 //! Names are percent-encoded (`#` is `%23`). Triggers act on Dags, so this is for callers who may read, or send, in every
 //! namespace.
+
+use std::collections::BTreeSet;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -20,13 +23,15 @@ use axum::{Json, Router};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use slipstream_core::event::Position;
+use slipstream_core::event::{Event, Position, TriggerSpec};
 
 use super::error::HttpError;
 use super::who::Who;
+use crate::events::engine::Asker;
 use crate::events::service::Service;
 use crate::events::triggers::{self, About, NewExternal, TriggerError};
 use crate::store::StoreError;
+use crate::store::events as log;
 use crate::store::events::tokens::Right;
 use crate::store::triggers::registry::{self, TriggerRow};
 
@@ -37,6 +42,7 @@ pub(super) fn routes() -> Router<Service> {
         .route("/triggers/{name}", get(one).delete(delete))
         .route("/triggers/{name}/pause", post(pause))
         .route("/triggers/{name}/resume", post(resume))
+        .route("/triggers/{name}/test", post(test))
 }
 
 impl From<TriggerError> for HttpError {
@@ -114,6 +120,32 @@ async fn resume(
     caller.may_everywhere(Right::Send)?;
     triggers::resume(&service.db, &name, Utc::now()).await?;
     Ok(Json(told(&registry::named(&service.db, &name).await?)))
+}
+
+/// Events that a trigger is to be tried on.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct Tries {
+    positions: BTreeSet<i64>,
+}
+
+async fn test(
+    State(service): State<Service>,
+    Who(caller): Who,
+    Path(name): Path<String>,
+    tries: Result<Json<Tries>, JsonRejection>,
+) -> Result<Json<Value>, HttpError> {
+    caller.may_everywhere(Right::Read)?;
+    let Json(Tries { positions }) = tries.map_err(|error| HttpError::bad(error.body_text()))?;
+    let row = registry::named(&service.db, &name).await.map_err(TriggerError::from)?;
+    let spec = TriggerSpec::from_json(&row.spec).map_err(TriggerError::from)?;
+    let positions: BTreeSet<Position> = positions.into_iter().map(Position).collect();
+    let events = log::at(&service.db, &positions).await?;
+    // Functions are asked by `slipstream triggers test` only: a server runs no code of users'.
+    let place = (&row.dag_id, None, row.id);
+    let tried = triggers::try_out(&spec, place, &events, &Asker::nobody(), Utc::now()).await;
+    let told = |(event, tried): (&Event, triggers::Tried)| json!({"position": event.position, "verdict": tried.verdict, "reason": tried.reason});
+    Ok(Json(json!({"events": events.iter().zip(tried).map(told).collect::<Vec<_>>()})))
 }
 
 async fn delete(

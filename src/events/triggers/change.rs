@@ -57,6 +57,10 @@ pub async fn add(db: &Db, new: &NewExternal, now: DateTime<Utc>) -> Result<Trigg
         let message = "the name of a trigger has 1 to 250 characters and no `#`".to_owned();
         return Err(TriggerError::Refused(message));
     }
+    if spec.asks_python() {
+        let message = "a Python function can only be in the file of a Dag (`passes`): nobody runs code that comes from outside";
+        return Err(TriggerError::Refused(message.to_owned()));
+    }
     let (tx, head) = locked(db).await?;
     if dags::flags(&tx, [&new.dag_id]).await?.is_empty() {
         return Err(TriggerError::Refused(format!("there is no Dag '{}'", new.dag_id)));

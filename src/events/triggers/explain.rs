@@ -5,6 +5,7 @@ use slipstream_core::event::{Event, Position, TriggerSpec};
 use slipstream_core::ids::{DagId, RunId, TaskId};
 
 use super::{TriggerError, try_out};
+use crate::events::engine::Asker;
 use crate::store::events as log;
 use crate::store::triggers::firings::{self, Firing, Of};
 use crate::store::triggers::registry::{self, Status, TriggerRow};
@@ -76,7 +77,7 @@ impl Told<'_> {
         }
         for row in self.rows {
             if decisions.iter().all(|decision| decision.trigger != row.id) {
-                lines.push(format!("{}: {}", row.name, why_not(row, &event, now)));
+                lines.push(format!("{}: {}", row.name, why_not(row, &event, now).await));
             }
         }
         for firing in firings::list(self.db, Of::Event(position), MOST).await? {
@@ -188,7 +189,7 @@ fn describe(event: &Event) -> String {
 }
 
 /// Why a trigger has decided nothing about an event: asked again, with an empty memory.
-fn why_not(row: &TriggerRow, event: &Event, now: DateTime<Utc>) -> String {
+async fn why_not(row: &TriggerRow, event: &Event, now: DateTime<Utc>) -> String {
     match row.status {
         Status::Retired => return "its Dag no longer has it".to_owned(),
         Status::Paused => return "it is paused".to_owned(),
@@ -201,10 +202,14 @@ fn why_not(row: &TriggerRow, event: &Event, now: DateTime<Utc>) -> String {
         Ok(spec) => spec,
         Err(error) => return format!("it cannot be understood: {error}"),
     };
-    let tried = try_out(&spec, (&row.dag_id, None, row.id), std::slice::from_ref(event), now);
+    let event = std::slice::from_ref(event);
+    let tried = try_out(&spec, (&row.dag_id, None, row.id), event, &Asker::nobody(), now).await;
     match tried.first() {
         Some(tried) if tried.verdict == "ignored" => tried.reason.clone(),
         Some(_) if row.task_id.is_some() => "no run was active that could see it".to_owned(),
+        Some(tried) if spec.asks_python() && tried.verdict == "failed" => {
+            "its Python function has not been asked about it yet".to_owned()
+        }
         Some(tried) => format!("by itself: {}: {}", tried.verdict, tried.reason),
         None => String::new(),
     }

@@ -1,9 +1,10 @@
 //! What a trigger would make of events, without any consequence.
 
 use chrono::{DateTime, Utc};
-use slipstream_core::event::{Event, Input, Progress, TriggerSpec, Verdict, step};
+use slipstream_core::event::{Event, Input, Progress, TriggerSpec, Verdict, questions, step};
 use slipstream_core::ids::{DagId, RunId};
 
+use crate::events::engine::Asker;
 use crate::store::triggers::TriggerId;
 
 /// What it made of one event.
@@ -16,10 +17,11 @@ pub struct Tried {
 }
 
 /// Puts events to a trigger that remembers nothing yet, one after the other.
-pub fn try_out(
+pub async fn try_out(
     spec: &TriggerSpec,
     place: (&DagId, Option<&RunId>, TriggerId),
     events: &[Event],
+    asker: &Asker,
     now: DateTime<Utc>,
 ) -> Vec<Tried> {
     let (dag_id, run_id, id) = place;
@@ -38,7 +40,20 @@ pub fn try_out(
             continue;
         }
         let progress = memories.entry(spec.correlation(event).unwrap_or_default()).or_default();
-        let (verdict, reason) = match step(&spec, progress, Input::Event(event), now) {
+        let judged = match questions(&spec, progress, event) {
+            Ok(asked) => asker.ask(&asked, event).await,
+            Err(error) => Ok(Err(error)),
+        };
+        let judged = match judged {
+            Ok(answers) => {
+                answers.and_then(|answers| step(&spec, progress, Input::Asked(event, &answers), now))
+            }
+            Err(why) => {
+                tried.push(Tried { verdict: "failed", reason: why.to_string() });
+                continue;
+            }
+        };
+        let (verdict, reason) = match judged {
             Ok(done) => match done.verdict {
                 Verdict::Ignored => (
                     "ignored",

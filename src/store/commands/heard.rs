@@ -33,15 +33,18 @@ pub async fn is_observed<C: Conn>(
     Ok(conn.one(sql).await?.is_none())
 }
 
-/// The last position of the log, and the one up to which the engine has come.
+/// The last position of the log, and the one up to which the engine has come, with the Dag's triggers on tasks that ask Python.
 ///
 /// # Errors
 /// As any statement.
-pub async fn progress<C: Conn>(conn: &C) -> Result<(i64, i64), StoreError> {
-    let sql = conn.sql(
+pub async fn progress<C: Conn>(conn: &C, dag_id: &DagId) -> Result<(i64, i64), StoreError> {
+    let sql = conn
+        .sql(
         "SELECT (SELECT last_position FROM slipstream_log_head WHERE id = 1) AS head, \
-         (SELECT position FROM slipstream_cursor WHERE name = 'engine') AS engine",
-    );
+         (SELECT min(position) FROM slipstream_cursor WHERE name = 'engine' OR name IN (SELECT 'python/' || id \
+         FROM slipstream_trigger WHERE dag_id = ? AND task_id IS NOT NULL)) AS engine",
+        )
+        .bind(dag_id);
     let Some(row) = conn.one(sql).await? else { return Ok((0, 0)) };
     Ok((row.int_opt("head")?.unwrap_or(0), row.int_opt("engine")?.unwrap_or(0)))
 }

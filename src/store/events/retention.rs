@@ -76,7 +76,7 @@ async fn floor(db: &Db) -> Result<Position, StoreError> {
         "SELECT MIN(p) AS floor FROM (\
          SELECT last_position + 1 AS p FROM slipstream_log_head \
          UNION ALL SELECT position + 1 FROM slipstream_subscription \
-         UNION ALL SELECT position + 1 FROM slipstream_cursor \
+         UNION ALL SELECT position + 1 FROM slipstream_cursor WHERE name = 'engine' OR name LIKE 'python/%' \
          UNION ALL SELECT position FROM slipstream_firing WHERE status = 'pending' \
          UNION ALL SELECT position FROM slipstream_dead_letter WHERE status = 'parked') needed",
     );

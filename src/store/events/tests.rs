@@ -246,9 +246,13 @@ fn old_events_are_removed_unless_someone_needs_them() {
         assert_eq!(positions(db, &Filter::default()).await, [3, 4, 5, 6]);
         assert_eq!(first_position(db).await.unwrap(), Some(Position(3)));
         subscriptions::acknowledge(db, "s", Position(6), at(0)).await.unwrap();
-        db.exec(db.sql("INSERT INTO slipstream_cursor (name, position) VALUES ('engine', 4)")).await.unwrap();
-        assert_eq!(run(200).await, 2, "the engine has not seen what follows");
-        db.exec(db.sql("UPDATE slipstream_cursor SET position = 6")).await.unwrap();
+        db.exec(
+            db.sql("INSERT INTO slipstream_cursor (name, position) VALUES ('engine', 4), ('registry', 1)"),
+        )
+        .await
+        .unwrap();
+        assert_eq!(run(200).await, 2, "the engine has not seen what follows; counters hold up nothing");
+        db.exec(db.sql("UPDATE slipstream_cursor SET position = 6 WHERE name = 'engine'")).await.unwrap();
         let state = json!({"spec": "x", "state": {"p": 6, "m": {"0": {"h": [{"p": [5], "t": [0, 0]}]}}}});
         let sql = db
             .sql("INSERT INTO slipstream_trigger_state (trigger_id, progress, position) VALUES (1, ?, 6)")

@@ -11,6 +11,29 @@ pub const OBSERVED_RUNS: &str = "observed_runs";
 /// The highest `asset_event.id` that is in the log.
 pub const OBSERVED_ASSETS: &str = "observed_assets";
 
+/// Up to where a trigger that asks Python has been evaluated: it follows the engine's cursor.
+pub fn python(trigger: super::TriggerId) -> String {
+    format!("{PYTHON}{}", trigger.0)
+}
+
+/// How the names of [`python`] begin.
+const PYTHON: &str = "python/";
+
+/// Removes the cursors of triggers that no longer ask Python.
+///
+/// # Errors
+/// As any statement.
+pub async fn keep_python<C: Conn>(
+    conn: &C,
+    triggers: impl IntoIterator<Item = super::TriggerId>,
+) -> Result<(), StoreError> {
+    let kept = triggers.into_iter().map(python).chain([String::new()]);
+    let sql = conn
+        .sql("DELETE FROM slipstream_cursor WHERE name LIKE 'python/%' AND name NOT IN (?)")
+        .bind_list(kept);
+    conn.exec(sql).await.map(drop)
+}
+
 /// Makes a cursor at `position` unless it is there.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 mod golden;
 mod language;
 mod laws;
+mod python;
 mod time;
 
 use chrono::{DateTime, TimeDelta, Utc};
