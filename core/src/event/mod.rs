@@ -21,6 +21,7 @@ mod progress;
 mod read;
 mod read_action;
 mod read_condition;
+pub mod source;
 mod spec;
 mod step;
 mod term;
