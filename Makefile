@@ -101,6 +101,12 @@ wheel: ## Build the wheel into target/wheels
 test-wheel: ## Install the wheel into a clean environment with Airflow, and run Dags with it
 	tests/packaging/wheel.sh release
 
+.PHONY: docs
+docs: ## Build the documents as a site into target/site
+	@[ -x .cache/mkdocs/bin/mkdocs ] || { python3 -m venv .cache/mkdocs && .cache/mkdocs/bin/pip install -q 'mkdocs>=1.6,<2' 'mkdocs-material>=9.6,<10'; }
+	.cache/mkdocs/bin/mkdocs build --strict --quiet
+	@echo "the site is in target/site/index.html"
+
 .PHONY: conformance
 conformance: venv ## Compare with stock Airflow's recorded pictures: all cases on PostgreSQL, a choice on SQLite
 	tests/support/with_postgres.sh $(CONFORMANCE) --engine slipstream --db postgres --db sqlite --choice sqlite $(ARGS)

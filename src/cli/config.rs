@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::config::{Config, Source};
+use crate::config::{Config, Source, reference};
 
 use super::exit::{Exit, Failure};
 
@@ -25,10 +25,16 @@ enum What {
         /// Its name.
         key: String,
     },
+    /// Print what every option means, in Markdown (`docs/configuration.md`).
+    Reference,
 }
 
 #[allow(clippy::print_stdout)]
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    if let Some(What::Reference) = options.what {
+        print!("{}", reference::markdown());
+        return Ok(());
+    }
     let config = Config::load()?;
     if let Some(What::Get { section, key }) = &options.what {
         let all = config.effective();

@@ -10,13 +10,19 @@ pub struct Key<T: Setting> {
     name: &'static str,
     default: T::Default,
     sensitive: bool,
+    about: &'static str,
     type_: PhantomData<fn() -> T>,
 }
 
 impl<T: Setting> Key<T> {
-    /// An option of `[section]`.
-    pub const fn new(section: &'static str, name: &'static str, default: T::Default) -> Self {
-        Self { section, name, default, sensitive: false, type_: PhantomData }
+    /// An option of `[section]`, with what it means.
+    pub const fn new(
+        section: &'static str,
+        name: &'static str,
+        default: T::Default,
+        about: &'static str,
+    ) -> Self {
+        Self { section, name, default, sensitive: false, about, type_: PhantomData }
     }
 
     /// Marks a secret: its value may come from `_CMD` and `_SECRET`, and is never shown.
@@ -69,6 +75,8 @@ pub trait AnyKey: Sync {
     fn default_text(&self) -> String;
     /// Whether it is a secret.
     fn is_sensitive(&self) -> bool;
+    /// What it means, in a sentence or two.
+    fn about(&self) -> String;
     /// Whether the text can be understood.
     ///
     /// # Errors
@@ -91,6 +99,11 @@ impl<T: Setting> AnyKey for Key<T> {
 
     fn is_sensitive(&self) -> bool {
         self.sensitive
+    }
+
+    fn about(&self) -> String {
+        let lines: Vec<_> = self.about.lines().map(str::trim).collect();
+        lines.join(" ").trim().to_owned()
     }
 
     fn check(&self, text: &str) -> Result<(), String> {

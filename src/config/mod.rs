@@ -12,6 +12,7 @@ mod ini;
 mod key;
 pub mod keys;
 mod not_honoured;
+pub mod reference;
 mod resolve;
 mod unread;
 

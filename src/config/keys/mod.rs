@@ -9,7 +9,7 @@ use super::key::AnyKey;
 macro_rules! keys {
     ($section:literal: $($(#[doc = $doc:literal])+ $const:ident: $type:ty = $name:literal, $default:expr $(, $mark:ident)?;)+) => {
         $($(#[doc = $doc])+ pub const $const: $crate::config::Key<$type> =
-            $crate::config::Key::new($section, $name, $default)$(.$mark())?;)+
+            $crate::config::Key::new($section, $name, $default, concat!($($doc, "\n"),+))$(.$mark())?;)+
         pub(super) const ALL: &[&dyn $crate::config::AnyKey] = &[$(&$const),+];
     };
 }
