@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use crate::executor::ExecutorIndex;
 use crate::ids::{DagId, RunId, TaskId};
 
 /// A pool's size and what is left of it.
@@ -64,8 +65,8 @@ pub struct Candidate {
     pub max_active_tasks: i64,
     /// Limits of its task.
     pub limits: TaskLimits,
-    /// The executor it names; `None` is the default one.
-    pub executor: Option<String>,
+    /// Where it is to run; none when the executor that it names does not exist.
+    pub executor: Option<ExecutorIndex>,
 }
 
 /// Why a candidate does not go now.
@@ -132,8 +133,8 @@ impl Starved {
 pub struct Admission {
     pools: BTreeMap<String, PoolRoom>,
     active: ActiveCounts,
-    /// Free slots per executor name; the default executor is `None`.
-    executors: BTreeMap<Option<String>, i64>,
+    /// Free slots per executor.
+    executors: BTreeMap<ExecutorIndex, i64>,
     starved: Starved,
     starving_per_pool: BTreeMap<String, i64>,
 }
@@ -143,7 +144,7 @@ impl Admission {
     pub fn new(
         pools: BTreeMap<String, PoolRoom>,
         active: ActiveCounts,
-        executors: BTreeMap<Option<String>, i64>,
+        executors: BTreeMap<ExecutorIndex, i64>,
     ) -> Self {
         let full = pools.iter().filter(|(_, room)| room.open <= 0).map(|(name, _)| name.clone());
         let starved = Starved { pools: full.collect(), ..Starved::default() };
@@ -197,7 +198,7 @@ impl Admission {
         {
             return Err(Refusal::TaskInRunFull);
         }
-        match self.executors.get(&ti.executor) {
+        match ti.executor.and_then(|executor| self.executors.get(&executor)) {
             None => Err(Refusal::NoSuchExecutor),
             Some(free) if *free <= 0 => Err(Refusal::ExecutorFull),
             Some(_) => Ok(()),
@@ -208,7 +209,7 @@ impl Admission {
         if let Some(pool) = self.pools.get_mut(&ti.pool) {
             pool.take(ti.pool_slots);
         }
-        if let Some(free) = self.executors.get_mut(&ti.executor) {
+        if let Some(free) = ti.executor.and_then(|executor| self.executors.get_mut(&executor)) {
             *free -= 1;
         }
         *self.active.per_run.entry(run_key(ti)).or_default() += 1;
@@ -273,7 +274,7 @@ mod tests {
             pool_slots: 1,
             max_active_tasks: 16,
             limits: TaskLimits::default(),
-            executor: None,
+            executor: Some(ExecutorIndex(0)),
         }
     }
 
@@ -281,7 +282,7 @@ mod tests {
         Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(slots, 0))].into(),
             ActiveCounts::default(),
-            [(None, free)].into(),
+            [(ExecutorIndex(0), free)].into(),
         )
     }
 
@@ -358,12 +359,12 @@ mod tests {
         let mut admission = Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(10, 0))].into(),
             ActiveCounts::default(),
-            [(None, 1), (Some("other".to_owned()), 0)].into(),
+            [(ExecutorIndex(0), 1), (ExecutorIndex(1), 0)].into(),
         );
-        let other = Candidate { executor: Some("other".into()), ..candidate("a") };
+        let other = Candidate { executor: Some(ExecutorIndex(1)), ..candidate("a") };
         assert_eq!(admission.admit(&other), Err(Refusal::ExecutorFull));
         assert_eq!(admission.admit(&candidate("b")), Ok(()));
-        let unknown = Candidate { executor: Some("missing".into()), ..candidate("c") };
+        let unknown = Candidate { executor: None, ..candidate("c") };
         assert_eq!(admission.admit(&unknown), Err(Refusal::NoSuchExecutor));
     }
 }

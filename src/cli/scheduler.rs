@@ -2,6 +2,7 @@
 
 use axum::Router;
 use clap::Args;
+use slipstream_core::executor::{Roster, Teams};
 use tokio::task::JoinSet;
 
 use crate::api::health::HealthServer;
@@ -12,8 +13,8 @@ use crate::events::engine::Engine;
 use crate::events::http;
 use crate::events::service::Service;
 use crate::events::wake::LogWake;
-use crate::executor::local::{LocalExecutor, LocalOptions};
-use crate::executor::names as executors;
+use crate::executor::Executors;
+use crate::executor::local::LocalOptions;
 use crate::executor::place::Place;
 use crate::python::Interpreter;
 use crate::runtime::EventWake;
@@ -24,7 +25,7 @@ use super::exit::{Exit, Failure};
 use super::options::{self, Process};
 use super::start::{self, Started};
 
-/// Schedule Dag runs and tasks, and run tasks with the local executor: takes the place of `airflow scheduler`.
+/// Schedule Dag runs and tasks, and hand tasks to the executors of [core] executor: takes the place of `airflow scheduler`.
 #[derive(Args, Debug)]
 #[command(after_help = super::exit::HELP)]
 pub(super) struct Options {
@@ -54,10 +55,12 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
 async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let Started { config, db, hostname, shutdown } = started;
     let num_runs = options::num_runs(options.num_runs, config.get(&keys::scheduler::NUM_RUNS));
-    let names = executors::local_names(&config.get(&keys::core::EXECUTOR))
-        .map_err(|error| Failure::new(Exit::Config, error))?;
-    // Only the worker starts it, but a wrong option is better named here than there.
-    Interpreter::locate(&config)?;
+    let roster = roster(&config)?;
+    for ignored in &roster.ignored {
+        tracing::warn!("[core] executor has `{ignored}`, which is ignored: [core] multi_team is off");
+    }
+    // Perhaps only the worker starts it, but a wrong option is better named here than there.
+    let interpreter = Interpreter::locate(&config)?;
     own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
     let log = LogWake::new();
@@ -78,11 +81,12 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     {
         servers.spawn(log_end(server.run(shutdown.clone())));
     }
-    let (executor, reports) = LocalExecutor::start(LocalOptions {
+    let local = LocalOptions {
         place: Place::of(&config),
         parallelism: Options::parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
-    });
+    };
+    let (executors, reports) = Executors::start(&config, roster, &interpreter, local).await?;
     let events = EventWake::default();
     let engine = Engine::new(
         db.clone(),
@@ -92,7 +96,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     );
     servers.spawn(engine.run(shutdown.clone()));
     let python = UsersPython::find(&config).await;
-    let links = Links { executor, names, reports, python, events: Some(events) };
+    let links = Links { executors, reports, python, events: Some(events) };
     let scheduler =
         Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
     scheduler.run(shutdown).await.map_err(Failure::failed)
@@ -106,6 +110,13 @@ impl Options {
             Ok(most) => most,
         }
     }
+}
+
+/// `[core] executor`, understood.
+pub(super) fn roster(config: &Config) -> Result<Roster, Failure> {
+    let teams = if config.get(&keys::core::MULTI_TEAM) { Teams::On } else { Teams::Off };
+    Roster::parse(&config.get(&keys::core::EXECUTOR), teams)
+        .map_err(|error| Failure::new(Exit::Config, error.to_string()))
 }
 
 /// A port that is taken must not stop scheduling; Airflow's servers are processes of their own that may die alone.

@@ -1,13 +1,16 @@
 //! The step that queues ready task instances, and the work for an executor that queued rows become.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use slipstream_core::executor::ExecutorIndex;
+use slipstream_core::ids::TiKey;
 
 use super::look_around::later;
 use super::tick::Scheduler;
 use crate::executor::{
-    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, LogTemplate, Workload, WorkloadTi,
+    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, Executor, LogTemplate, Workload, WorkloadTi,
 };
 use crate::store::callbacks::ExecutorCallback;
 use crate::store::critical_section::{self, QueuedTi, Room};
@@ -20,14 +23,19 @@ impl Scheduler {
     /// Queues ready task instances as far as there is room, and hands them to the executor.
     pub(super) async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.enqueue = false;
-        let free = i64::try_from(self.executor.slots_available()).unwrap_or(i64::MAX);
+        let executors = self.executors.rooms();
+        let free = executors.values().fold(0_i64, |sum, free| sum.saturating_add(*free));
         if free == 0 {
             return Ok(());
         }
-        let occupied = i64::try_from(self.executor.slots_occupied()).unwrap_or(i64::MAX);
+        let occupied = i64::try_from(self.executors.slots_occupied()).unwrap_or(i64::MAX);
         let most = free.min(self.options.parallelism.saturating_sub(occupied));
-        let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
-        let room = Room { executors: named.chain([(None, free)]).collect(), most };
+        let room = Room {
+            executors,
+            roster: self.executors.roster().clone(),
+            pre_assigning: self.executors.pre_assigning(),
+            most,
+        };
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
         if pass.busy {
             crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
@@ -38,10 +46,34 @@ impl Scheduler {
         if pass.queued.is_empty() {
             self.clocks.enqueue = later(now, TURNED_AWAY);
         }
-        let work = pass.queued.into_iter().map(|ti| workload(ti, &self.logs)).collect();
-        self.executor.queue(work);
+        self.hand_over(pass.queued);
         Ok(())
     }
+
+    /// Gives what was queued to its executors.
+    fn hand_over(&self, queued: Vec<QueuedTi>) {
+        let mut parts: BTreeMap<ExecutorIndex, Vec<QueuedTi>> = BTreeMap::new();
+        for ti in queued {
+            parts.entry(ti.executor).or_default().push(ti);
+        }
+        for (index, tis) in parts {
+            match self.executors.get(index) {
+                Some(Executor::Local(executor)) => {
+                    executor.queue(tis.into_iter().map(|ti| workload(ti, &self.logs)).collect());
+                }
+                Some(Executor::Hosted(executor)) => {
+                    executor.queue_tasks(tis.into_iter().map(|ti| (ti.id, ti_key(ti))));
+                }
+                // The roster of the executors was asked.
+                None => {}
+            }
+        }
+    }
+}
+
+fn ti_key(ti: QueuedTi) -> TiKey {
+    let QueuedTi { dag_id, task_id, run_id, try_number, map_index, .. } = ti;
+    TiKey { dag_id, task_id, run_id, try_number, map_index }
 }
 
 /// The workload of a task instance that has just been queued (`ExecuteTask.make` in Airflow).

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use slipstream_core::admit::{ActiveCounts, Admission, Candidate, PoolRoom, Refusal, Starved, TaskLimits};
+use slipstream_core::executor::{ExecutorIndex, Roster};
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
@@ -16,8 +17,12 @@ use super::{Conn, Db, Dialect, Param, Row, Sql, StoreError, Tx};
 /// What the scheduler brings into the section.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// Free slots per executor name; `None` is the default executor.
-    pub executors: BTreeMap<Option<String>, i64>,
+    /// Free slots per executor.
+    pub executors: BTreeMap<ExecutorIndex, i64>,
+    /// Which executors there are, by name.
+    pub roster: Roster,
+    /// Executors whose task instances get their `external_executor_id` here (`pre_assigns_external_executor_id`).
+    pub pre_assigning: BTreeSet<ExecutorIndex>,
     /// Most task instances to queue in one pass: parallelism less what is occupied.
     pub most: i64,
 }
@@ -49,8 +54,8 @@ pub struct QueuedTi {
     pub hostname: Option<String>,
     /// `task_instance.context_carrier`, still wrapped.
     pub context_carrier: serde_json::Value,
-    /// `task_instance.executor`.
-    pub executor: Option<String>,
+    /// Where it goes.
+    pub executor: ExecutorIndex,
     /// `dag.relative_fileloc`.
     pub relative_fileloc: String,
     /// `dag.bundle_name`.
@@ -100,7 +105,7 @@ pub async fn enqueue(
     let mut admission = Admission::new(pools, active_counts(&tx).await?, room.executors.clone());
     let mut queued: Vec<QueuedTi> = Vec::new();
     while (queued.len() as i64) < room.most {
-        let page = page(&tx, bag, admission.starved(), &queued).await?;
+        let page = page(&tx, bag, &room.roster, admission.starved(), &queued).await?;
         let full = page.len() as i64 >= PAGE;
         let (before, known) = (queued.len(), admission.starved().len());
         for (ti, candidate) in page {
@@ -123,6 +128,7 @@ pub async fn enqueue(
         tx.rollback().await?;
     } else {
         mark_queued(&tx, &queued, job_id, now).await?;
+        pre_assign(&tx, &queued, &room.pre_assigning).await?;
         tx.commit().await?;
     }
     Ok(Pass { queued, starving_per_pool: admission.starving_per_pool().clone(), busy: false })
@@ -138,7 +144,7 @@ fn tell(ti: &Candidate, refusal: Refusal) {
             tracing::warn!(%dag_id, %task_id, "the task wants {} slots, more than pool '{pool}' has", ti.pool_slots);
         }
         Refusal::NoSuchExecutor => {
-            tracing::error!(%dag_id, %task_id, executor = ti.executor, "the executor that the task names is not configured in [core] executor");
+            tracing::warn!(%dag_id, %task_id, "the task waits: the executor that it names is not in [core] executor, or not for its team");
         }
         refusal => tracing::debug!(%dag_id, %task_id, ?refusal, "not queued"),
     }
@@ -198,10 +204,11 @@ async fn active_counts<C: Conn>(conn: &C) -> Result<ActiveCounts, StoreError> {
 async fn page(
     tx: &Tx,
     bag: &DagBag,
+    roster: &Roster,
     starved: &Starved,
     taken: &[QueuedTi],
 ) -> Result<Vec<(QueuedTi, Candidate)>, StoreError> {
-    let rows = tx.all(select_page(tx, starved, taken)).await?;
+    let rows = tx.all(select_page(tx, roster, starved, taken)).await?;
     let mut limited: BTreeSet<DagId> = BTreeSet::new();
     for row in &rows {
         if row.bool("has_task_concurrency_limits")? {
@@ -209,18 +216,32 @@ async fn page(
         }
     }
     let dags = bag.latest(tx, &limited).await?;
-    rows.iter().map(|row| Ok((read_ti(row)?, read_candidate(row, &dags)?))).collect()
+    let read = |row: &Row| {
+        let team = if roster.has_teams() { row.text_opt("team")? } else { None };
+        let executor = roster.resolve(row.text_opt("executor")?.as_deref(), team.as_deref());
+        Ok((read_ti(row, executor)?, read_candidate(row, executor, &dags)?))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
 /// `max_active_tasks` would turn away.
-fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
+fn select_page(tx: &Tx, roster: &Roster, starved: &Starved, taken: &[QueuedTi]) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
-    let mut sql = tx.sql(
-        "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
+    let team = if roster.has_teams() {
+        ", (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = ranked.bundle_name) AS team "
+    } else {
+        " "
+    };
+    let mut sql = tx
+        .sql(
+            "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
          ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, ranked.bundle_version, \
-         ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits \
-         FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dag.relative_fileloc, dag.bundle_name, \
+         ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits",
+        )
+        .push(team)
+        .push(
+        "FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dag.relative_fileloc, dag.bundle_name, \
          dag.max_active_tasks, dag.has_task_concurrency_limits, row_number() OVER (PARTITION BY ti.dag_id, ti.run_id \
          ORDER BY -ti.priority_weight, dr.logical_date, ti.map_index, ti.id) + COALESCE(busy.n, 0) AS nth \
          FROM task_instance ti \
@@ -258,7 +279,7 @@ fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi]) -> Sql {
     .push(tx.dialect().pg(" FOR NO KEY UPDATE OF ti SKIP LOCKED"))
 }
 
-fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
+fn read_ti(row: &Row, executor: Option<ExecutorIndex>) -> Result<QueuedTi, StoreError> {
     Ok(QueuedTi {
         id: row.uuid("id")?,
         dag_id: row.id("dag_id")?,
@@ -272,14 +293,15 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
         priority_weight: row.int_opt("priority_weight")?.unwrap_or(1),
         hostname: row.text_opt("hostname")?,
         context_carrier: row.json("context_carrier")?,
-        executor: row.text_opt("executor")?,
+        // Without one it is not admitted.
+        executor: executor.unwrap_or(ExecutorIndex(0)),
         relative_fileloc: row.text_opt("relative_fileloc")?.unwrap_or_default(),
         bundle_name: row.text("bundle_name")?,
         bundle_version: row.text_opt("bundle_version")?,
     })
 }
 
-fn read_candidate(row: &Row, dags: &Dags) -> Result<Candidate, StoreError> {
+fn read_candidate(row: &Row, executor: Option<ExecutorIndex>, dags: &Dags) -> Result<Candidate, StoreError> {
     let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
     let task = dags.get(&dag_id).and_then(|dag| dag.dag.task_by_id(task_id.as_str()));
     let limits = task.map_or_else(TaskLimits::default, |task| TaskLimits {
@@ -293,7 +315,7 @@ fn read_candidate(row: &Row, dags: &Dags) -> Result<Candidate, StoreError> {
         pool_slots: row.int("pool_slots")?,
         max_active_tasks: row.int("max_active_tasks")?,
         limits,
-        executor: row.text_opt("executor")?,
+        executor,
         dag_id,
         task_id,
     })
@@ -310,6 +332,23 @@ async fn mark_queued(tx: &Tx, tis: &[QueuedTi], job_id: i64, now: DateTime<Utc>)
             .bind(job_id)
             .bind(now)
             .bind_list(chunk.iter().map(|ti| ti.id));
+        tx.exec(sql).await?;
+    }
+    Ok(())
+}
+
+/// Names the task instances of executors that want it: the name must not be lost with this process.
+async fn pre_assign(
+    tx: &Tx,
+    tis: &[QueuedTi],
+    executors: &BTreeSet<ExecutorIndex>,
+) -> Result<(), StoreError> {
+    let named: Vec<&QueuedTi> = tis.iter().filter(|ti| executors.contains(&ti.executor)).collect();
+    for chunk in named.chunks(400) {
+        let rows = chunk.iter().map(|ti| vec![Param::from(ti.id), Param::from(Uuid::new_v4().to_string())]);
+        let sql = tx
+            .sql("UPDATE task_instance SET external_executor_id = named.column2 FROM (VALUES ?) AS named WHERE task_instance.id = named.column1")
+            .bind_rows(rows);
         tx.exec(sql).await?;
     }
     Ok(())
