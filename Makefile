@@ -88,6 +88,15 @@ test-event-tasks: build ## Events on tasks, and the event Dags of dags/, with a 
 test-sources: build ## Kafka and NATS feed a deployment whose scheduler is killed again and again, on both databases (minutes)
 	set -e; for db in sqlite postgres; do tests/support/with_postgres.sh $(VENV)/bin/python tests/sources/sources.py $$db; done
 
+.PHONY: test-celery
+test-celery: build ## CeleryExecutor with Redis and with RabbitMQ, and harm to workers, brokers and schedulers (minutes)
+	set -e; for broker in redis rabbitmq; do \
+		tests/support/with_postgres.sh $(VENV)/bin/python tests/executors/celery.py $$broker $(ARGS); done
+
+.PHONY: test-kubernetes
+test-kubernetes: build ## KubernetesExecutor against a small API server that runs pods as processes (minutes)
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/executors/kubernetes.py
+
 .PHONY: bench-events
 bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/events/bench.py $(ARGS)

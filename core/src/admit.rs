@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::executor::ExecutorIndex;
 use crate::ids::{DagId, RunId, TaskId};
 
 /// A pool's size and what is left of it.
@@ -102,8 +103,8 @@ pub struct Candidate {
     pub max_active_tasks: i64,
     /// Limits of its task.
     pub limits: TaskLimits,
-    /// The executor it names; `None` is the default one.
-    pub executor: Option<String>,
+    /// Where it is to run; none when the executor that it names does not exist.
+    pub executor: Option<ExecutorIndex>,
     /// Which slots it takes there.
     pub class: Class,
 }
@@ -172,8 +173,8 @@ impl Starved {
 pub struct Admission {
     pools: BTreeMap<String, PoolRoom>,
     active: ActiveCounts,
-    /// Free slots per executor name; the default executor is `None`.
-    executors: BTreeMap<Option<String>, Slots>,
+    /// Free slots per executor.
+    executors: BTreeMap<ExecutorIndex, Slots>,
     starved: Starved,
     starving_per_pool: BTreeMap<String, i64>,
 }
@@ -183,7 +184,7 @@ impl Admission {
     pub fn new(
         pools: BTreeMap<String, PoolRoom>,
         active: ActiveCounts,
-        executors: BTreeMap<Option<String>, Slots>,
+        executors: BTreeMap<ExecutorIndex, Slots>,
     ) -> Self {
         let full = pools.iter().filter(|(_, room)| room.open <= 0).map(|(name, _)| name.clone());
         let starved = Starved { pools: full.collect(), ..Starved::default() };
@@ -242,7 +243,7 @@ impl Admission {
         {
             return Err(Refusal::TaskInRunFull);
         }
-        match self.executors.get(&ti.executor) {
+        match ti.executor.and_then(|executor| self.executors.get(&executor)) {
             None => Err(Refusal::NoSuchExecutor),
             Some(free) if free.of(ti.class) <= 0 => Err(Refusal::ExecutorFull),
             Some(_) => Ok(()),
@@ -253,7 +254,7 @@ impl Admission {
         if let Some(pool) = self.pools.get_mut(&ti.pool) {
             pool.take(ti.pool_slots);
         }
-        if let Some(free) = self.executors.get_mut(&ti.executor) {
+        if let Some(free) = ti.executor.and_then(|executor| self.executors.get_mut(&executor)) {
             free.take(ti.class);
         }
         *self.active.per_run.entry(run_key(ti)).or_default() += 1;
@@ -318,7 +319,7 @@ mod tests {
             pool_slots: 1,
             max_active_tasks: 16,
             limits: TaskLimits::default(),
-            executor: None,
+            executor: Some(ExecutorIndex(0)),
             class: Class::Batch,
         }
     }
@@ -327,7 +328,7 @@ mod tests {
         Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(slots, 0))].into(),
             ActiveCounts::default(),
-            [(None, Slots { batch: free, streaming: 0 })].into(),
+            [(ExecutorIndex(0), Slots { batch: free, streaming: 0 })].into(),
         )
     }
 
@@ -404,7 +405,7 @@ mod tests {
         let mut admission = Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(3, 0))].into(),
             ActiveCounts::default(),
-            [(None, Slots { batch: 1, streaming: 2 })].into(),
+            [(ExecutorIndex(0), Slots { batch: 1, streaming: 2 })].into(),
         );
         let stream = |task| Candidate { class: Class::Streaming, ..candidate(task) };
         assert_eq!(admission.admit(&stream("s")), Ok(()));
@@ -420,12 +421,13 @@ mod tests {
         let mut admission = Admission::new(
             [("default_pool".to_owned(), PoolRoom::new(10, 0))].into(),
             ActiveCounts::default(),
-            [(None, Slots { batch: 1, streaming: 0 }), (Some("other".to_owned()), Slots::default())].into(),
+            [(ExecutorIndex(0), Slots { batch: 1, streaming: 0 }), (ExecutorIndex(1), Slots::default())]
+                .into(),
         );
-        let other = Candidate { executor: Some("other".into()), ..candidate("a") };
+        let other = Candidate { executor: Some(ExecutorIndex(1)), ..candidate("a") };
         assert_eq!(admission.admit(&other), Err(Refusal::ExecutorFull));
         assert_eq!(admission.admit(&candidate("b")), Ok(()));
-        let unknown = Candidate { executor: Some("missing".into()), ..candidate("c") };
+        let unknown = Candidate { executor: None, ..candidate("c") };
         assert_eq!(admission.admit(&unknown), Err(Refusal::NoSuchExecutor));
     }
 }

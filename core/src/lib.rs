@@ -8,6 +8,7 @@ pub mod asset;
 pub mod dag;
 pub mod deps;
 pub mod event;
+pub mod executor;
 pub mod expand;
 pub mod ids;
 pub mod run;

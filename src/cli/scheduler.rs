@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use clap::Args;
 use slipstream_core::event::Pattern;
+use slipstream_core::executor::{Roster, Teams};
 use tokio::task::JoinSet;
 
 use crate::api::health::HealthServer;
@@ -17,8 +18,8 @@ use crate::events::limits::Limits;
 use crate::events::service::Service;
 use crate::events::sources::{self, Sources};
 use crate::events::wake::LogWake;
-use crate::executor::local::{LocalExecutor, LocalOptions, streaming_parallelism};
-use crate::executor::names as executors;
+use crate::executor::Executors;
+use crate::executor::local::{LocalOptions, streaming_parallelism};
 use crate::executor::place::Place;
 use crate::python::Interpreter;
 use crate::runtime::EventWake;
@@ -34,7 +35,7 @@ use super::start::{self, Started};
 /// How long the sources of events may take to stop.
 const LEAVING: Duration = Duration::from_secs(3);
 
-/// Schedule Dag runs and tasks, and run tasks with the local executor: takes the place of `airflow scheduler`.
+/// Schedule Dag runs and tasks, and hand tasks to the executors of [core] executor: takes the place of `airflow scheduler`.
 #[derive(Args, Debug)]
 #[command(after_help = super::exit::HELP)]
 pub(super) struct Options {
@@ -68,10 +69,12 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     if (end.after, end.counts) == (None, Loops::Idle) {
         return Err(Failure::usage("--only-idle needs --num-runs: without it the scheduler never ends"));
     }
-    let names = executors::local_names(&config.get(&keys::core::EXECUTOR))
-        .map_err(|error| Failure::new(Exit::Config, error))?;
-    // Only the worker starts it, but a wrong option is better named here than there.
-    Interpreter::locate(&config)?;
+    let roster = roster(&config)?;
+    for ignored in &roster.ignored {
+        tracing::warn!("[core] executor has `{ignored}`, which is ignored: [core] multi_team is off");
+    }
+    // Perhaps only the worker starts it, but a wrong option is better named here than there.
+    let interpreter = Interpreter::locate(&config)?;
     let sources = Sources::of(&config).map_err(|error| Failure::new(Exit::Config, error))?;
     own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
@@ -93,12 +96,13 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     {
         servers.spawn(log_end(server.run(shutdown.clone())));
     }
-    let (executor, reports) = LocalExecutor::start(LocalOptions {
+    let local = LocalOptions {
         place: Place::of(&config),
         parallelism: Options::parallelism(&config),
         streaming: streaming_parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
-    });
+    };
+    let (executors, reports) = Executors::start(&config, roster, &interpreter, local).await?;
     let context = sources::Context {
         db: db.clone(),
         wake: log.clone(),
@@ -119,7 +123,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     servers.spawn(engine.python_lane().run(shutdown.clone()));
     servers.spawn(engine.run(shutdown.clone()));
     let python = UsersPython::find(&config).await;
-    let links = Links { executor, names, reports, python, events: Some(events) };
+    let links = Links { executors, reports, python, events: Some(events) };
     let scheduler = Scheduler::start(db, &config, end, links, &hostname).await.map_err(Failure::failed)?;
     let sources = sources::start(&sources, &context);
     let done = scheduler.run(shutdown).await.map_err(Failure::failed);
@@ -141,6 +145,13 @@ impl Options {
             Ok(most) => most,
         }
     }
+}
+
+/// `[core] executor`, understood.
+pub(super) fn roster(config: &Config) -> Result<Roster, Failure> {
+    let teams = if config.get(&keys::core::MULTI_TEAM) { Teams::On } else { Teams::Off };
+    Roster::parse(&config.get(&keys::core::EXECUTOR), teams)
+        .map_err(|error| Failure::new(Exit::Config, error.to_string()))
 }
 
 /// A port that is taken must not stop scheduling; Airflow's servers are processes of their own that may die alone.

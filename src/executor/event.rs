@@ -34,6 +34,25 @@ pub enum ExecutorEvent {
         /// Why it failed, for people.
         info: Option<String>,
     },
+    /// An executor has its own name for a try that it was given, or none (`queued` and `running` in the event buffer).
+    Placed {
+        /// Whose.
+        key: TiKey,
+        /// What goes to `task_instance.external_executor_id`.
+        info: Option<String>,
+    },
+    /// A hosted executor has taken a task instance back, as it was asked to.
+    Revoked {
+        /// `task_instance.id`.
+        ti_id: Uuid,
+    },
+    /// A hosted executor has not adopted these task instances.
+    NotAdopted {
+        /// `task_instance.id` of each.
+        tis: Vec<Uuid>,
+    },
+    /// A hosted executor has started, or started again.
+    Ready,
     /// A callback's process has started: its row goes to `running`.
     CallbackStarted {
         /// `callback.id`.

@@ -408,6 +408,10 @@ fn ended(event: &ExecutorEvent) -> Option<WorkloadKey> {
         ExecutorEvent::CallbackEnded { id, .. } => Some(WorkloadKey::Callback { id: *id }),
         ExecutorEvent::CallbackStarted { .. }
         | ExecutorEvent::Changed { .. }
+        | ExecutorEvent::Placed { .. }
+        | ExecutorEvent::Revoked { .. }
+        | ExecutorEvent::NotAdopted { .. }
+        | ExecutorEvent::Ready
         | ExecutorEvent::Attached(_) => None,
     }
 }

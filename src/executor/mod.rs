@@ -4,17 +4,20 @@
 //! Mirrors `airflow/executors/base_executor.py` and `airflow/executors/workloads/`.
 
 pub mod event;
+pub mod hosted;
 pub mod local;
 pub mod log_path;
-pub mod names;
 pub mod place;
+pub mod set;
 pub mod wire;
 pub mod workload;
 
 pub use event::{Attached, ExecutorEvent, Report};
+pub use hosted::HostedExecutor;
 pub use local::{LocalExecutor, LocalOptions};
 pub use log_path::{LogTemplate, LogTemplateError};
 pub use place::Place;
+pub use set::{Executor, Executors, Reports};
 pub use workload::{
     BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, Workload, WorkloadKey, WorkloadTi,
 };

@@ -33,6 +33,9 @@ pub struct Hello {
     /// The import that started a thread (zygotes only).
     #[serde(default)]
     pub(super) culprit: Option<String>,
+    /// What else it says of itself (executor hosts only).
+    #[serde(default)]
+    pub(super) facts: Value,
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@
 //! into this binary) through the socket on its fd 0; nothing has to be installed in the environment.
 
 mod error;
+mod host;
 mod interpreter;
 mod launch;
 mod lazy;
@@ -14,6 +15,7 @@ mod wire;
 mod zygote;
 
 pub use error::PythonError;
+pub use host::HostProcess;
 pub use interpreter::{Interpreter, Places};
 pub use launch::Hello;
 pub use lazy::LazyService;

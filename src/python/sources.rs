@@ -20,6 +20,7 @@ sources! {
     ".rehearsal" <- "rehearsal.py",
     ".preload" <- "preload.py",
     ".callback" <- "callback.py",
+    ".executor" <- "executor.py",
     ".zygote" <- "zygote.py",
     ".service" <- "service.py",
     ".ops" <- "ops/__init__.py",

@@ -7,13 +7,16 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::duties::orphaned_tasks::Fate;
 use super::duties::{self, stuck_in_queued::StuckOptions};
 use super::executor_events::Ended;
 use super::tick::Scheduler;
 use super::timers::Duty;
 use crate::config::{Config, keys};
-use crate::executor::{Report, WorkloadKey};
+use crate::executor::hosted::Adoptable;
+use crate::executor::{Executor, Report};
 use crate::store::StoreError;
+use crate::store::duties::orphans::Orphan;
 use crate::telemetry::metrics;
 
 /// What only duties have to know.
@@ -74,25 +77,75 @@ impl Scheduler {
             Duty::ConnectionTests => {
                 duties::connection_tests::run_once(&self.db, self.duty_options.connection_test_timeout, now)
                     .await?;
-                duties::connection_tests::refuse_pending(&self.db, "LocalExecutor", now).await?;
+                duties::connection_tests::refuse_pending(&self.db, self.executors.roster(), now).await?;
             }
         }
         Ok(())
     }
 
     async fn orphans(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let held: HashSet<Uuid> = self.executor.held_tasks();
+        let held: HashSet<Uuid> = self.executors.held_tasks();
         let dead_after = self.options.peer_dead_after;
-        let counts = duties::orphaned_tasks::run_once(&self.db, self.job.0, dead_after, &held, now).await?;
-        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        if !(counts.reset.is_empty() && counts.adopted.is_empty()) {
-            metrics::count("scheduler.orphaned_tasks.cleared", whole(counts.reset.len()), &[]);
-            metrics::count("scheduler.orphaned_tasks.adopted", whole(counts.adopted.len()), &[]);
-        }
+        let fate =
+            |orphan: &Orphan| match self.executors.of(orphan.executor.as_deref(), orphan.team.as_deref()) {
+                Some((_, Executor::Local(_))) if held.contains(&orphan.id) => Fate::Adopt,
+                Some((_, Executor::Local(_))) => Fate::Reset,
+                Some((_, Executor::Hosted(executor))) if executor.is_ready() => Fate::Offer,
+                // It is offered when the executor is there.
+                Some((_, Executor::Hosted(_))) => Fate::Leave,
+                // As Airflow does with what no executor stands for.
+                None => Fate::Adopt,
+            };
+        let counts = duties::orphaned_tasks::run_once(&self.db, self.job.0, dead_after, fate, now).await?;
+        counted("scheduler.orphaned_tasks.cleared", counts.reset.len());
+        counted("scheduler.orphaned_tasks.adopted", counts.adopted.len() + counts.offered.len());
         for orphan in counts.reset.iter().chain(&counts.adopted) {
             self.agenda.look_at_named(orphan.key.dag_id.clone(), orphan.key.run_id.clone());
         }
+        for orphan in counts.offered {
+            let to = self.executors.of(orphan.executor.as_deref(), orphan.team.as_deref());
+            if let Some((_, Executor::Hosted(executor))) = to {
+                executor.adopt([Adoptable {
+                    ti_id: orphan.id,
+                    key: orphan.key,
+                    queued_by_job_id: orphan.queued_by_job_id,
+                }]);
+            }
+        }
         Ok(())
+    }
+
+    /// Task instances that a hosted executor was offered and did not adopt start afresh.
+    pub(super) async fn reset_not_adopted(
+        &mut self,
+        tis: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let reset = duties::orphaned_tasks::reset_refused(&self.db, self.job.0, tis, now).await?;
+        counted("scheduler.orphaned_tasks.cleared", reset);
+        // What they belong to is found by the look at running runs.
+        self.poll_soon();
+        Ok(())
+    }
+
+    /// Task instances that were stuck and that a hosted executor has given back.
+    pub(super) async fn revoked(&mut self, tis: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let counts =
+            duties::stuck_in_queued::requeue(&self.db, &self.bag, self.job.0, self.stuck_options(), tis, now)
+                .await?;
+        self.agenda.enqueue |= !counts.rescheduled.is_empty();
+        for ti in &counts.failed {
+            self.agenda.look_at_named(ti.key.dag_id.clone(), ti.key.run_id.clone());
+            let of = self.executors.of(ti.executor.as_deref(), ti.team.as_deref());
+            if let Some((_, Executor::Hosted(executor))) = of {
+                executor.fail(ti.key.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn stuck_options(&self) -> StuckOptions {
+        StuckOptions { timeout: self.options.queued_timeout, retries: self.options.stuck_retries }
     }
 
     async fn heartbeat_timeouts(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -100,20 +153,27 @@ impl Scheduler {
         for ti in duties::heartbeat_timeouts::run_once(&self.db, self.job.0, timeout, now).await? {
             let tags = [("dag_id", ti.key.dag_id.as_str()), ("task_id", ti.key.task_id.as_str())];
             metrics::incr("task_instances_without_heartbeats_killed", &tags);
-            self.executor.kill(WorkloadKey::Task { ti_id: ti.id, try_number: ti.key.try_number });
-            self.ended.push(Ended::Task { key: ti.key, ti_id: ti.id, report: Report::Failed, info: None });
+            let Some((index, executor)) = self.executors.of(ti.executor.as_deref(), ti.team.as_deref())
+            else {
+                tracing::warn!(ti = %ti.key, executor = ti.executor, "a task instance without a heartbeat cannot be cleaned up: there is no such executor");
+                continue;
+            };
+            executor.give_up(ti.id, &ti.key);
+            self.ended.push(Ended::Task { key: ti.key, executor: index, report: Report::Failed, info: None });
         }
         Ok(())
     }
 
     async fn stuck_in_queued(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let options =
-            StuckOptions { timeout: self.options.queued_timeout, retries: self.options.stuck_retries };
-        // The local executor cannot take a task back, as Airflow's; what it holds waits for a slot.
-        let counts =
-            duties::stuck_in_queued::run_once(&self.db, &self.bag, self.job.0, options, |_| false, now)
-                .await?;
-        self.agenda.enqueue |= !counts.rescheduled.is_empty();
+        for ti in
+            duties::stuck_in_queued::find(&self.db, self.job.0, self.options.queued_timeout, now).await?
+        {
+            // The local executor cannot take a task back, as Airflow's; what it holds waits for a slot.
+            let of = self.executors.of(ti.executor.as_deref(), ti.team.as_deref());
+            if let Some((_, Executor::Hosted(executor))) = of {
+                executor.revoke(ti.id, ti.key);
+            }
+        }
         Ok(())
     }
 
@@ -146,4 +206,12 @@ impl Scheduler {
         }
         Ok(())
     }
+}
+
+/// Counts, where there is anything to count.
+fn counted(name: &str, by: usize) {
+    if by == 0 {
+        return;
+    }
+    metrics::count(name, i64::try_from(by).unwrap_or(i64::MAX), &[]);
 }

@@ -1,17 +1,19 @@
 //! The step that queues ready task instances, and the work for an executor that queued rows become.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use slipstream_core::admit::{Class, Slots};
+use slipstream_core::admit::Slots;
+use slipstream_core::executor::ExecutorIndex;
+use slipstream_core::ids::TiKey;
 
 use super::look_around::later;
 use super::measure;
 use super::options::Round;
 use super::tick::Scheduler;
 use crate::executor::{
-    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, LogTemplate, Workload, WorkloadTi,
+    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, Executor, LogTemplate, Workload, WorkloadTi,
 };
 use crate::store::callbacks::ExecutorCallback;
 use crate::store::critical_section::{self, QueuedTi, Room};
@@ -25,25 +27,27 @@ impl Scheduler {
     pub(super) async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.enqueue = false;
         let number = |slots| i64::try_from(slots).unwrap_or(i64::MAX);
-        let streaming = match self.executor.has_streaming_slots() {
-            true => self.bag.streaming(),
-            false => BTreeSet::new(),
-        };
-        let occupied = number(self.executor.slots_occupied(Class::Batch));
+        let executors = self.executors.rooms();
+        let streaming_at = self.executors.streaming_at();
+        let streaming = if streaming_at.is_some() { self.bag.streaming() } else { BTreeSet::new() };
+        let all = executors.values().fold(0_i64, |sum, free| sum.saturating_add(free.batch));
+        let occupied = number(self.executors.slots_occupied());
+        let apart = streaming_at.filter(|_| !streaming.is_empty()).and_then(|at| executors.get(&at));
         let free = Slots {
-            batch: number(self.executor.slots_available(Class::Batch))
-                .min(self.options.parallelism.saturating_sub(occupied)),
-            streaming: if streaming.is_empty() {
-                0
-            } else {
-                number(self.executor.slots_available(Class::Streaming))
-            },
+            batch: all.min(self.options.parallelism.saturating_sub(occupied)),
+            streaming: apart.map_or(0, |free| free.streaming),
         };
-        if free == Slots::default() {
+        if free.batch <= 0 && free.streaming <= 0 {
             return Ok(());
         }
-        let named = self.executor_names.iter().map(|name| (Some(name.clone()), free));
-        let room = Room { executors: named.chain([(None, free)]).collect(), free, streaming };
+        let room = Room {
+            executors,
+            roster: self.executors.roster().clone(),
+            pre_assigning: self.executors.pre_assigning(),
+            free,
+            streaming,
+            streaming_at,
+        };
         let began = Instant::now();
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
         if pass.busy {
@@ -59,10 +63,34 @@ impl Scheduler {
         if pass.queued.is_empty() {
             self.clocks.enqueue = later(now, TURNED_AWAY);
         }
-        let work = pass.queued.into_iter().map(|ti| workload(ti, &self.logs)).collect();
-        self.executor.queue(work);
+        self.hand_over(pass.queued);
         Ok(())
     }
+
+    /// Gives what was queued to its executors.
+    fn hand_over(&self, queued: Vec<QueuedTi>) {
+        let mut parts: BTreeMap<ExecutorIndex, Vec<QueuedTi>> = BTreeMap::new();
+        for ti in queued {
+            parts.entry(ti.executor).or_default().push(ti);
+        }
+        for (index, tis) in parts {
+            match self.executors.get(index) {
+                Some(Executor::Local(executor)) => {
+                    executor.queue(tis.into_iter().map(|ti| workload(ti, &self.logs)).collect());
+                }
+                Some(Executor::Hosted(executor)) => {
+                    executor.queue_tasks(tis.into_iter().map(|ti| (ti.id, ti_key(ti))));
+                }
+                // The roster of the executors was asked.
+                None => {}
+            }
+        }
+    }
+}
+
+fn ti_key(ti: QueuedTi) -> TiKey {
+    let QueuedTi { dag_id, task_id, run_id, try_number, map_index, .. } = ti;
+    TiKey { dag_id, task_id, run_id, try_number, map_index }
 }
 
 /// The workload of a task instance that has just been queued (`ExecuteTask.make` in Airflow).

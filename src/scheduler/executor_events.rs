@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use slipstream_core::executor::ExecutorIndex;
 use slipstream_core::ids::{DagId, RunId, TiKey};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
@@ -29,12 +30,29 @@ pub(super) enum Ended {
     Task {
         /// The task instance and its try.
         key: TiKey,
-        /// The row of that try.
-        ti_id: Uuid,
+        /// Who says so.
+        executor: ExecutorIndex,
         /// What the executor made of it.
         report: Report,
         /// Its words, if any.
         info: Option<String>,
+    },
+    /// The executor has its own name for a try.
+    Placed {
+        /// The task instance and its try.
+        key: TiKey,
+        /// The name.
+        info: Option<String>,
+    },
+    /// A task instance that was stuck in the queue was taken back from its executor.
+    Revoked {
+        /// `task_instance.id`.
+        ti_id: Uuid,
+    },
+    /// Task instances that an executor does not adopt.
+    NotAdopted {
+        /// `task_instance.id` of each.
+        tis: Vec<Uuid>,
     },
     /// A callback's process has started.
     CallbackStarted {
@@ -59,8 +77,17 @@ struct Mismatch<'a> {
     message: String,
 }
 
-/// What was reported of each try, with the executor's words.
-type Tries<'a> = HashMap<&'a TiKey, (Report, Option<&'a str>)>;
+/// What was reported of a try.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    executor: ExecutorIndex,
+    report: Report,
+    /// The executor's words.
+    info: Option<&'a str>,
+}
+
+/// What was reported of each try.
+type Tries<'a> = HashMap<&'a TiKey, Said<'a>>;
 
 /// What became of the tries that were reported.
 struct Mended {
@@ -105,18 +132,19 @@ impl Scheduler {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         self.process_callbacks(ended).await?;
+        self.process_hosted(ended, now).await?;
         let mut tries: Tries<'_> = HashMap::new();
         for event in ended {
-            if let Ended::Task { key, report, info, .. } = event
+            if let Ended::Task { key, executor, report, info } = event
                 && *report != Report::Settled
             {
-                tries.insert(key, (*report, info.as_deref()));
+                tries.insert(key, Said { executor: *executor, report: *report, info: info.as_deref() });
             }
         }
         if tries.is_empty() {
             return Ok(());
         }
-        let held = self.executor.held_tasks();
+        let held = self.executors.held_tasks();
         let this: &Self = self;
         let mended = retry("executor events", || this.mend(&tries, &held, now)).await?;
         for (failure, why) in &mended.failed {
@@ -157,11 +185,11 @@ impl Scheduler {
         };
         let (mut runs, mut failed) = (Vec::new(), Vec::new());
         for ti in &rows {
-            let (report, info) = tries.get(&ti.key).copied().unwrap_or((Report::Success, None));
+            let Some(Said { executor, report, info }) = tries.get(&ti.key).copied() else { continue };
             if !self.is_mismatch(ti, report, held) {
                 continue;
             }
-            let message = mismatch_message(ti, report, info, self.options.parallelism);
+            let message = mismatch_message(ti, report, info, &self.executors.shown(executor));
             let why = message.clone();
             let failure =
                 self.settle(&tx, dag_of(ti).map(Arc::as_ref), Mismatch { ti, report, message }, now).await?;
@@ -234,10 +262,32 @@ impl Scheduler {
         Ok(failure)
     }
 
+    /// What only hosted executors say.
+    async fn process_hosted(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut revoked = Vec::new();
+        for event in ended {
+            match event {
+                Ended::Placed { key, info } => {
+                    ended_tis::set_external_id(&self.db, key, info.as_deref(), now).await?;
+                }
+                Ended::Revoked { ti_id } => revoked.push(*ti_id),
+                Ended::NotAdopted { tis } => self.reset_not_adopted(tis, now).await?,
+                _ => {}
+            }
+        }
+        if !revoked.is_empty() {
+            self.revoked(&revoked, now).await?;
+        }
+        Ok(())
+    }
+
     async fn process_callbacks(&self, ended: &[Ended]) -> Result<(), StoreError> {
         for event in ended {
             let (id, state, output) = match event {
-                Ended::Task { .. } => continue,
+                Ended::Task { .. }
+                | Ended::Placed { .. }
+                | Ended::Revoked { .. }
+                | Ended::NotAdopted { .. } => continue,
                 Ended::CallbackStarted { id } => (*id, "running", None),
                 Ended::Callback { id, report: Report::Failed, info } => {
                     (*id, "failed", Some(info.as_deref().unwrap_or("Execution failed")))
@@ -270,12 +320,12 @@ fn executor_state(report: Report) -> TaskState {
 }
 
 /// Airflow's own words, which people search for.
-fn mismatch_message(ti: &EndedTi, report: Report, info: Option<&str>, parallelism: i64) -> String {
+fn mismatch_message(ti: &EndedTi, report: Report, info: Option<&str>, executor: &str) -> String {
     let state = ti.state.map_or("None", TaskState::as_str);
     let index =
         if ti.key.map_index.is_mapped() { format!("map_index={} ", ti.key.map_index) } else { String::new() };
     let mut text = format!(
-        "Executor LocalExecutor(parallelism={parallelism}) reported that the task instance <TaskInstance: {}.{} {} {index}[{state}]> \
+        "Executor {executor} reported that the task instance <TaskInstance: {}.{} {} {index}[{state}]> \
          finished with state {}, but the task instance's state attribute is {state}. Learn more: \
          https://airflow.apache.org/docs/apache-airflow/stable/troubleshooting.html#task-state-changed-externally",
         ti.key.dag_id,

@@ -13,32 +13,35 @@ use crate::store::runs::span::traced_run;
 use crate::store::snapshot::RunSnapshot;
 use crate::telemetry::{metrics, traces};
 
-/// The name of the one executor.
-const EXECUTOR: &str = "LocalExecutor";
-
 impl Scheduler {
-    /// How full the executor is. What it was handed counts as running, as in Airflow's.
+    /// The gauges of the local executor (`BaseExecutor._emit_metrics`); hosted executors send theirs themselves. What it
+    /// was handed counts as running, as in Airflow's.
     pub(super) fn measure_executor(&self) {
         if !metrics::is_on() {
             return;
         }
-        let of = |name, status, count: usize| {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            metrics::gauge(name, count, &[("status", status), ("executor_class_name", EXECUTOR)]);
+        let Some((slots, name)) = self.executors.local_use() else { return };
+        let class = name.class_name();
+        let several = self.executors.roster().len() > 1;
+        let gauge = |metric: &str, status: &str, value: usize| {
+            let full = if several { format!("{metric}.{class}") } else { metric.to_owned() };
+            let tags = [("status", status), ("executor_class_name", class)];
+            metrics::gauge(&full, i64::try_from(value).unwrap_or(i64::MAX), &tags);
         };
-        of("executor.open_slots", "open", self.executor.slots_available());
-        of("executor.queued_tasks", "queued", 0);
-        of("executor.running_tasks", "running", self.executor.slots_occupied());
+        gauge("executor.open_slots", "open", slots.open);
+        gauge("executor.queued_tasks", "queued", 0);
+        gauge("executor.running_tasks", "running", slots.occupied);
     }
 
-    /// Writes to the log what the executor holds (`_debug_dump` in Airflow).
-    pub(super) fn dump_executor(&self) {
-        let held: Vec<String> = self.executor.held_tasks().iter().map(ToString::to_string).collect();
+    /// Writes to the log what the executors hold (`_debug_dump` in Airflow).
+    pub(super) fn dump_executors(&self) {
+        let held: Vec<String> = self.executors.held_tasks().iter().map(ToString::to_string).collect();
+        let free = self.executors.rooms().values().fold(0_i64, |sum, room| sum.saturating_add(room.batch));
         tracing::info!(
-            slots_occupied = self.executor.slots_occupied(),
-            slots_available = self.executor.slots_available(),
+            slots_occupied = self.executors.slots_occupied(),
+            slots_available = free,
             task_instances = held.join(" "),
-            "SIGUSR2 (12) received, printing debug: state of the LocalExecutor"
+            "SIGUSR2 (12) received, printing debug: state of the executors"
         );
     }
 

@@ -27,6 +27,8 @@ mod users_python;
 #[cfg(test)]
 mod event_tests;
 #[cfg(test)]
+mod executor_tests;
+#[cfg(test)]
 mod tests;
 
 pub use options::{DutyIntervals, Options};

@@ -1,7 +1,6 @@
 //! The steps of a tick that only call and pass on: making runs, starting runs, deadlines, callbacks for executors.
 
 use chrono::{DateTime, Utc};
-use slipstream_core::admit::Class;
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::{RunState, RunType};
 
@@ -10,6 +9,8 @@ use super::duties::missed_deadlines;
 use super::enqueue::callback_workload;
 use super::start_runs;
 use super::tick::Scheduler;
+use crate::executor::Executor;
+use crate::store::callbacks::ExecutorCallback;
 use crate::store::{StoreError, callbacks};
 use crate::telemetry::metrics;
 
@@ -64,17 +65,33 @@ impl Scheduler {
         if !std::mem::take(&mut self.agenda.callbacks) {
             return Ok(());
         }
-        let free = i64::try_from(self.executor.slots_available(Class::Batch)).unwrap_or(0);
+        let free = self.executors.rooms().values().fold(0_i64, |sum, free| sum.saturating_add(free.batch));
         if free == 0 {
             return Ok(());
         }
         let tx = self.db.begin().await?;
-        let pending = callbacks::pending_for_executors(&tx, free).await?;
+        let mut pending = callbacks::pending_for_executors(&tx, free).await?;
+        pending.retain(|callback| self.executor_of(callback).is_some());
         let ids: Vec<_> = pending.iter().map(|callback| callback.id).collect();
         callbacks::mark_queued(&tx, &ids).await?;
         tx.commit().await?;
-        self.executor.queue(pending.into_iter().map(callback_workload).collect());
+        for callback in pending {
+            match self.executor_of(&callback) {
+                Some(Executor::Local(executor)) => executor.queue(vec![callback_workload(callback)]),
+                Some(Executor::Hosted(executor)) => executor.queue_callbacks([callback.id]),
+                None => {}
+            }
+        }
         Ok(())
+    }
+
+    /// Where a callback goes. As in Airflow, one for an executor that is not there stays pending.
+    fn executor_of(&self, callback: &ExecutorCallback) -> Option<&Executor> {
+        let found = self.executors.of(callback.executor(), callback.team.as_deref());
+        if found.is_none() {
+            tracing::debug!(callback = %callback.id, executor = callback.executor(), "the callback is left pending: there is no such executor");
+        }
+        found.map(|(_, executor)| executor)
     }
 
     /// Tells listeners of plugins about a run.

@@ -1,7 +1,7 @@
 //! Whole rounds of the loop on a real database, with an executor whose worker never answers.
 
 use serde_json::{Value, json};
-use slipstream_core::admit::Class;
+use slipstream_core::executor::ExecutorIndex;
 use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
@@ -11,9 +11,9 @@ use super::options::{End, Loops};
 use super::tick::{Links, Scheduler};
 use super::users_python::UsersPython;
 use crate::config::Config;
-use crate::executor::Report;
 use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::place::Place;
+use crate::executor::{Executors, Report};
 use crate::runtime::EventWake;
 use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
 use crate::store::{Conn, Db};
@@ -75,7 +75,8 @@ pub(super) async fn scheduler_with(
     let (executor, reports) =
         LocalExecutor::start(LocalOptions { place, parallelism, streaming: 1, worker: Vec::new() });
     let config = Config::from_pairs(&[]).unwrap();
-    let links = Links { executor, names: Vec::new(), reports, python: UsersPython::none(&config), events };
+    let (executors, reports) = Executors::of_local(executor, reports, parallelism);
+    let links = Links { executors, reports, python: UsersPython::none(&config), events };
     (
         Scheduler::start(db.clone(), &config, End { after: None, counts: Loops::All }, links, "here")
             .await
@@ -131,7 +132,7 @@ fn ready_tasks_are_queued_as_far_as_there_are_slots() {
             "SELECT count(*) AS n FROM task_instance WHERE state = 'scheduled' AND try_number = 1";
         assert_eq!(first(db, scheduled).await.int("n").unwrap(), 1);
         assert_eq!(state(db, "d").await, None);
-        assert_eq!(scheduler.executor.slots_available(Class::Batch), 0);
+        assert!(scheduler.executors.rooms().values().all(|free| free.batch == 0));
     });
 }
 
@@ -158,11 +159,11 @@ fn a_task_whose_process_died_without_a_word_is_tried_again() {
         let version = dag(db, &[("a", &[], json!({"retries": 1}))]).await;
         run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Running).retries(1)]).await;
         let (mut scheduler, _home) = scheduler(db, 4).await;
-        let id = first(db, "SELECT id FROM task_instance").await.uuid("id").unwrap();
         let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
         db.exec(adopt).await.unwrap();
 
-        let ended = Ended::Task { key: key("a", 1), ti_id: id, report: Report::Success, info: None };
+        let ended =
+            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Success, info: None };
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, Some(TaskState::UpForRetry));
@@ -187,7 +188,8 @@ fn a_task_of_a_pinned_run_fails_as_the_version_of_its_run_says() {
             db.sql("UPDATE dag_run SET bundle_version = 'abc', created_dag_version_id = ?").bind(version);
         db.exec(pin).await.unwrap();
 
-        let ended = Ended::Task { key: key("a", 1), ti_id: id, report: Report::Success, info: None };
+        let ended =
+            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Success, info: None };
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, Some(TaskState::UpForRetry));
@@ -203,8 +205,8 @@ fn a_task_that_was_cleared_while_it_ran_starts_again_though_its_row_has_a_new_id
         let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
         db.exec(adopt).await.unwrap();
 
-        let before = uuid::Uuid::from_u128(7);
-        let ended = Ended::Task { key: key("a", 1), ti_id: before, report: Report::Success, info: None };
+        let ended =
+            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Success, info: None };
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, None);
@@ -217,9 +219,9 @@ fn a_task_that_reported_its_own_end_is_left_alone() {
         let version = dag(db, &[("a", &[], json!({}))]).await;
         run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Scheduled)]).await;
         let (mut scheduler, _home) = scheduler(db, 4).await;
-        let id = first(db, "SELECT id FROM task_instance").await.uuid("id").unwrap();
 
-        let ended = Ended::Task { key: key("a", 1), ti_id: id, report: Report::Settled, info: None };
+        let ended =
+            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Settled, info: None };
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, Some(TaskState::Scheduled));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use slipstream_core::executor::ExecutorIndex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::agenda::Agenda;
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
@@ -26,8 +26,7 @@ use super::preparing::Preparing;
 use super::timers::{Duty, Timers};
 use super::users_python::UsersPython;
 use crate::config::{Config, keys};
-use crate::executor::local::LocalExecutor;
-use crate::executor::{Attached, ExecutorEvent, LogTemplate, LogTemplateError};
+use crate::executor::{Attached, Executor, ExecutorEvent, Executors, LogTemplate, LogTemplateError, Reports};
 use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
@@ -59,11 +58,9 @@ pub enum SchedulerError {
 #[derive(Debug)]
 pub struct Links {
     /// Where task instances go.
-    pub executor: LocalExecutor,
-    /// The names by which tasks may ask for that executor.
-    pub names: Vec<String>,
-    /// What it reports.
-    pub reports: UnboundedReceiver<ExecutorEvent>,
+    pub executors: Executors,
+    /// What they report.
+    pub reports: Reports,
     /// What only Python can decide.
     pub python: UsersPython,
     /// Woken by the event engine; `None`: there is none, and no table of events is read.
@@ -76,8 +73,7 @@ pub struct Scheduler {
     pub(super) db: Db,
     pub(super) bag: DagBag,
     pub(super) options: Options,
-    pub(super) executor: LocalExecutor,
-    pub(super) executor_names: Vec<String>,
+    pub(super) executors: Executors,
     pub(super) listeners: Listeners,
     pub(super) preparing: Preparing,
     pub(super) policy: Policy,
@@ -90,7 +86,7 @@ pub struct Scheduler {
     pub(super) duty_options: DutyOptions,
     pub(super) unixname: String,
     pub(super) logs: LogTemplate,
-    reports: UnboundedReceiver<ExecutorEvent>,
+    reports: Reports,
     /// The event engine's hints, if there is one.
     pub(super) events: Option<EventWake>,
     pub(super) event_memory: EventMemory,
@@ -131,13 +127,14 @@ impl Scheduler {
         hostname: &str,
     ) -> Result<Self, SchedulerError> {
         let now = Utc::now();
-        let Links { executor, names, reports, python, events } = links;
+        let Links { executors, reports, python, events } = links;
         let options = Options { end, ..Options::from_config(config) };
         let logs = LogTemplate::parse(&options.log_template)?;
         let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
         let unixname = crate::runtime::unix_user();
         let runs = run_options(config)?;
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
+        executors.begin(job.0);
         let wake = Arc::new(Notify::new());
         metrics::incr("job_start", &[]);
         let listeners = Listeners::new(python.service.clone(), python.wishes);
@@ -153,8 +150,7 @@ impl Scheduler {
             bag: DagBag::default(),
             timers,
             options,
-            executor,
-            executor_names: names,
+            executors,
             custom: CustomTimetables::new(python.service.clone(), wake.clone()),
             preparing: Preparing::new(python.service.clone(), wake.clone()),
             policy: if python.wishes.policy { Policy::Exists } else { Policy::None },
@@ -218,9 +214,10 @@ impl Scheduler {
             self.wait(&mut shutdown).await;
         }
         tracing::info!("Exited execute loop");
-        if tokio::time::timeout(LAST_ROUND, self.executor.handed_over()).await.is_err() {
-            tracing::warn!("the worker has not confirmed all work; what it has not got starts afresh");
+        if tokio::time::timeout(LAST_ROUND, self.executors.handed_over()).await.is_err() {
+            tracing::warn!("the executors have not confirmed all work; what they have not got starts afresh");
         }
+        self.executors.end(EXECUTORS_END).await;
         self.listeners.lifecycle(Lifecycle::Stopping, self.job);
         self.listeners.finish().await;
         metrics::incr("job_end", &[]);
@@ -243,19 +240,19 @@ impl Scheduler {
         }
         let until = self.wake_at(Utc::now());
         tokio::select! {
-            event = self.reports.recv() => if let Some(event) = event { self.note(event) },
+            report = self.reports.recv() => if let Some((from, event)) = report { self.note(from, event) },
             () = tokio::time::sleep(until) => {}
             () = self.wake.notified() => self.agenda.create_runs |= self.custom.has_answers(),
             () = hinted(self.events.as_ref()) => {}
-            () = asked(self.dump.as_mut()) => self.dump_executor(),
+            () = asked(self.dump.as_mut()) => self.dump_executors(),
             () = shutdown.asked() => {}
         }
     }
 
     /// Takes every event that has arrived.
     fn drain(&mut self) {
-        while let Ok(event) = self.reports.try_recv() {
-            self.note(event);
+        while let Ok((from, event)) = self.reports.try_recv() {
+            self.note(from, event);
         }
     }
 
@@ -267,15 +264,18 @@ impl Scheduler {
         self.agenda.triggers |= events.take_triggers();
     }
 
-    fn note(&mut self, event: ExecutorEvent) {
+    fn note(&mut self, from: ExecutorIndex, event: ExecutorEvent) {
         self.clocks.heard_of_tasks(Utc::now());
         match event {
             ExecutorEvent::Changed { dag_id, run_id } => self.agenda.look_at_named(dag_id, run_id),
-            ExecutorEvent::TaskEnded { key, ti_id, report, info } => {
+            ExecutorEvent::TaskEnded { key, report, info, .. } => {
                 self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
                 self.agenda.enqueue = true;
-                self.listeners.task_ended(&key);
-                self.ended.push(Ended::Task { key, ti_id, report, info });
+                // Of tasks that talk with the api-server, it tells the listeners.
+                if matches!(self.executors.get(from), Some(Executor::Local(_))) {
+                    self.listeners.task_ended(&key);
+                }
+                self.ended.push(Ended::Task { key, executor: from, report, info });
             }
             ExecutorEvent::CallbackStarted { id } => self.ended.push(Ended::CallbackStarted { id }),
             ExecutorEvent::CallbackEnded { id, report, info } => {
@@ -283,6 +283,14 @@ impl Scheduler {
                 self.ended.push(Ended::Callback { id, report, info });
             }
             ExecutorEvent::Attached(attached) => self.attached(&attached),
+            ExecutorEvent::Placed { key, info } => self.ended.push(Ended::Placed { key, info }),
+            ExecutorEvent::Revoked { ti_id } => self.ended.push(Ended::Revoked { ti_id }),
+            ExecutorEvent::NotAdopted { tis } => self.ended.push(Ended::NotAdopted { tis }),
+            ExecutorEvent::Ready => {
+                self.agenda.enqueue = true;
+                self.agenda.callbacks = true;
+                self.timers.hasten(Duty::Orphans, Utc::now());
+            }
         }
     }
 
@@ -363,6 +371,9 @@ impl Scheduler {
 
 /// How long the round in which the scheduler is told to end may go on, and how long its job row may take to be closed.
 const LAST_ROUND: Duration = Duration::from_secs(5);
+
+/// How long hosted executors may take to end.
+const EXECUTORS_END: Duration = Duration::from_secs(15);
 
 /// Returns at the next signal.
 async fn asked(signal: Option<&mut Signal>) {

@@ -11,6 +11,7 @@ use slipstream_core::admit::{
     ActiveCounts, Admission, Candidate, Class, PoolRoom, Refusal, Slots, Starved, TaskLimits,
 };
 use slipstream_core::dag::Task;
+use slipstream_core::executor::{ExecutorIndex, Roster};
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
@@ -21,12 +22,18 @@ use super::{Conn, Db, Dialect, Param, Row, Sql, StoreError, Tx};
 /// What the scheduler brings into the section.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// Free slots per executor name; `None` is the default executor.
-    pub executors: BTreeMap<Option<String>, Slots>,
+    /// Free slots per executor.
+    pub executors: BTreeMap<ExecutorIndex, Slots>,
+    /// Which executors there are, by name.
+    pub roster: Roster,
+    /// Executors whose task instances get their `external_executor_id` here (`pre_assigns_external_executor_id`).
+    pub pre_assigning: BTreeSet<ExecutorIndex>,
     /// Most task instances to queue in one pass: parallelism less what is occupied.
     pub free: Slots,
     /// Dags with streaming tasks; none where these take the slots of all others.
     pub streaming: BTreeSet<DagId>,
+    /// The executor that keeps slots for streaming tasks, if one does.
+    pub streaming_at: Option<ExecutorIndex>,
 }
 
 /// A task instance that was queued, with all that its executor has to be told.
@@ -56,8 +63,8 @@ pub struct QueuedTi {
     pub hostname: Option<String>,
     /// `task_instance.context_carrier`, still wrapped.
     pub context_carrier: serde_json::Value,
-    /// `task_instance.executor`.
-    pub executor: Option<String>,
+    /// Where it goes.
+    pub executor: ExecutorIndex,
     /// Which slots it takes.
     pub class: Class,
     /// `dag.relative_fileloc`.
@@ -114,8 +121,8 @@ pub async fn enqueue(
     while left.batch > 0 || (left.streaming > 0 && !room.streaming.is_empty()) {
         // Where only streaming tasks have room, the others are not looked through.
         let only = (left.batch <= 0).then_some(&room.streaming);
-        let page =
-            page(&tx, bag, &room.streaming, select_page(&tx, admission.starved(), &queued, only)).await?;
+        let select = select_page(&tx, &room.roster, admission.starved(), &queued, only);
+        let page = page(&tx, bag, room, select).await?;
         let full = page.len() as i64 >= PAGE;
         let (before, known) = (queued.len(), admission.starved().len());
         for (ti, candidate) in page {
@@ -145,6 +152,7 @@ pub async fn enqueue(
         tx.rollback().await?;
     } else {
         mark_queued(&tx, &queued, job_id, now).await?;
+        pre_assign(&tx, &queued, &room.pre_assigning).await?;
         tx.commit().await?;
     }
     Ok(Pass { queued, starving_per_pool: admission.starving_per_pool().clone(), busy: false })
@@ -160,7 +168,7 @@ fn tell(ti: &Candidate, refusal: Refusal) {
             tracing::warn!(%dag_id, %task_id, "the task wants {} slots, more than pool '{pool}' has", ti.pool_slots);
         }
         Refusal::NoSuchExecutor => {
-            tracing::error!(%dag_id, %task_id, executor = ti.executor, "the executor that the task names is not configured in [core] executor");
+            tracing::warn!(%dag_id, %task_id, "the task waits: the executor that it names is not in [core] executor, or not for its team");
         }
         refusal => tracing::debug!(%dag_id, %task_id, ?refusal, "not queued"),
     }
@@ -220,14 +228,14 @@ async fn active_counts<C: Conn>(conn: &C) -> Result<ActiveCounts, StoreError> {
 async fn page(
     tx: &Tx,
     bag: &DagBag,
-    streaming: &BTreeSet<DagId>,
+    room: &Room,
     select: Sql,
 ) -> Result<Vec<(QueuedTi, Candidate)>, StoreError> {
     let rows = tx.all(select).await?;
     let (mut limited, mut pinned) = (BTreeSet::<DagId>::new(), BTreeSet::new());
     for row in &rows {
         let dag_id = row.id("dag_id")?;
-        if row.bool("has_task_concurrency_limits")? || streaming.contains(&dag_id) {
+        if row.bool("has_task_concurrency_limits")? || room.streaming.contains(&dag_id) {
             match pinned_version(row)? {
                 Some(version) => pinned.insert(version),
                 None => limited.insert(dag_id),
@@ -240,22 +248,39 @@ async fn page(
             Some(version) => versions.get(&version),
             None => newest.get(&row.id::<DagId>("dag_id")?),
         };
-        let candidate = read_candidate(row, dag.map(Arc::as_ref), streaming)?;
-        Ok((QueuedTi { class: candidate.class, ..read_ti(row)? }, candidate))
+        let team = if room.roster.has_teams() { row.text_opt("team")? } else { None };
+        let executor = room.roster.resolve(row.text_opt("executor")?.as_deref(), team.as_deref());
+        let candidate = read_candidate(row, executor, dag.map(Arc::as_ref), room)?;
+        Ok((QueuedTi { class: candidate.class, ..read_ti(row, executor)? }, candidate))
     };
     rows.iter().map(read).collect()
 }
 
 /// Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
 /// `max_active_tasks` would turn away.
-fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi], only: Option<&BTreeSet<DagId>>) -> Sql {
+fn select_page(
+    tx: &Tx,
+    roster: &Roster,
+    starved: &Starved,
+    taken: &[QueuedTi],
+    only: Option<&BTreeSet<DagId>>,
+) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
-    let mut sql = tx.sql(
-        "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
+    let team = if roster.has_teams() {
+        ", (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = ranked.bundle_name) AS team "
+    } else {
+        " "
+    };
+    let mut sql = tx
+        .sql(
+            "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
          ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, ranked.created_dag_version_id, \
          ti.scheduled_dttm, ti.end_date, ranked.bundle_version, \
-         ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits \
-         FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dr.created_dag_version_id, dag.relative_fileloc, dag.bundle_name, \
+         ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits",
+        )
+        .push(team)
+        .push(
+        "FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dr.created_dag_version_id, dag.relative_fileloc, dag.bundle_name, \
          dag.max_active_tasks, dag.has_task_concurrency_limits, row_number() OVER (PARTITION BY ti.dag_id, ti.run_id \
          ORDER BY -ti.priority_weight, dr.logical_date, ti.map_index, ti.id) + COALESCE(busy.n, 0) AS nth \
          FROM task_instance ti \
@@ -296,7 +321,7 @@ fn select_page(tx: &Tx, starved: &Starved, taken: &[QueuedTi], only: Option<&BTr
     .push(tx.dialect().pg(" FOR NO KEY UPDATE OF ti SKIP LOCKED"))
 }
 
-fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
+fn read_ti(row: &Row, executor: Option<ExecutorIndex>) -> Result<QueuedTi, StoreError> {
     Ok(QueuedTi {
         id: row.uuid("id")?,
         dag_id: row.id("dag_id")?,
@@ -310,7 +335,8 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
         priority_weight: row.int_opt("priority_weight")?.unwrap_or(1),
         hostname: row.text_opt("hostname")?,
         context_carrier: row.json("context_carrier")?,
-        executor: row.text_opt("executor")?,
+        // Without one it is not admitted.
+        executor: executor.unwrap_or(ExecutorIndex(0)),
         class: Class::Batch,
         relative_fileloc: row.text_opt("relative_fileloc")?.unwrap_or_default(),
         bundle_name: row.text("bundle_name")?,
@@ -324,8 +350,9 @@ fn read_ti(row: &Row) -> Result<QueuedTi, StoreError> {
 
 fn read_candidate(
     row: &Row,
+    executor: Option<ExecutorIndex>,
     dag: Option<&CachedDag>,
-    streaming: &BTreeSet<DagId>,
+    room: &Room,
 ) -> Result<Candidate, StoreError> {
     let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
     let task = dag.and_then(|dag| dag.dag.task_by_id(task_id.as_str()));
@@ -333,7 +360,9 @@ fn read_candidate(
         per_dag: task.max_active_tis_per_dag,
         per_run: task.max_active_tis_per_dagrun,
     });
-    let is_streaming = streaming.contains(&dag_id) && task.is_some_and(Task::is_streaming);
+    // Only an executor that keeps slots for streaming tasks tells them from others.
+    let apart = executor.is_some() && executor == room.streaming_at && room.streaming.contains(&dag_id);
+    let is_streaming = apart && task.is_some_and(Task::is_streaming);
     Ok(Candidate {
         class: if is_streaming { Class::Streaming } else { Class::Batch },
         ti_id: row.uuid("id")?,
@@ -342,7 +371,7 @@ fn read_candidate(
         pool_slots: row.int("pool_slots")?,
         max_active_tasks: row.int("max_active_tasks")?,
         limits,
-        executor: row.text_opt("executor")?,
+        executor,
         dag_id,
         task_id,
     })
@@ -359,6 +388,23 @@ async fn mark_queued(tx: &Tx, tis: &[QueuedTi], job_id: i64, now: DateTime<Utc>)
             .bind(job_id)
             .bind(now)
             .bind_list(chunk.iter().map(|ti| ti.id));
+        tx.exec(sql).await?;
+    }
+    Ok(())
+}
+
+/// Names the task instances of executors that want it: the name must not be lost with this process.
+async fn pre_assign(
+    tx: &Tx,
+    tis: &[QueuedTi],
+    executors: &BTreeSet<ExecutorIndex>,
+) -> Result<(), StoreError> {
+    let named: Vec<&QueuedTi> = tis.iter().filter(|ti| executors.contains(&ti.executor)).collect();
+    for chunk in named.chunks(400) {
+        let rows = chunk.iter().map(|ti| vec![Param::from(ti.id), Param::from(Uuid::new_v4().to_string())]);
+        let sql = tx
+            .sql("UPDATE task_instance SET external_executor_id = named.column2 FROM (VALUES ?) AS named WHERE task_instance.id = named.column1")
+            .bind_rows(rows);
         tx.exec(sql).await?;
     }
     Ok(())

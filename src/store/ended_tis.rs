@@ -126,6 +126,33 @@ pub async fn set_state(tx: &Tx, id: Uuid, state: TaskState, now: DateTime<Utc>) 
     Ok(())
 }
 
+/// Notes the executor's own name for a try, if it is a new one.
+///
+/// # Errors
+/// As any statement.
+pub async fn set_external_id<C: Conn>(
+    conn: &C,
+    key: &TiKey,
+    name: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = conn
+        .sql(
+            "UPDATE task_instance SET external_executor_id = ?, updated_at = ? WHERE dag_id = ? AND task_id = ? \
+             AND run_id = ? AND map_index = ? AND try_number = ? AND external_executor_id IS DISTINCT FROM ?",
+        )
+        .bind(name)
+        .bind(now)
+        .bind(&key.dag_id)
+        .bind(&key.task_id)
+        .bind(&key.run_id)
+        .bind(key.map_index)
+        .bind(key.try_number)
+        .bind(name);
+    conn.exec(sql).await?;
+    Ok(())
+}
+
 /// A task instance that was cleared while it ran: back to "none", with as many further tries as the task has retries.
 ///
 /// # Errors

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use slipstream_core::executor::{ExecutorName, Roster};
 
 use crate::config::{Config, FileState, keys};
 use crate::events::sources::Sources;
-use crate::executor::names;
+use crate::executor::hosted::{self, HostOptions};
 use crate::python::{Interpreter, PythonError, Service, plugins};
 use crate::store::{Db, StoreError, migration, survey};
 
@@ -49,20 +50,45 @@ pub(super) fn configuration(config: &Config, report: &mut Report) {
     }
 }
 
-/// Says which executors are refused; returns the names by which tasks may ask for one.
-pub(super) fn executors(config: &Config, report: &mut Report) -> Vec<String> {
+/// Says how each executor runs; those that are not ours are loaded, as the scheduler would at its start.
+pub(super) async fn executors(config: &Config, report: &mut Report) -> Roster {
     const AREA: &str = "executor";
-    let option = config.get(&keys::core::EXECUTOR);
-    match names::local_names(&option) {
-        Ok(names) => {
-            report.add(AREA, option, Verdict::Supported, "tasks run under slipstream worker");
-            names
-        }
+    let roster = match super::super::scheduler::roster(config) {
+        Ok(roster) => roster,
         Err(why) => {
-            report.add(AREA, option, Verdict::Refused, why);
-            Vec::new()
+            report.add(AREA, config.get(&keys::core::EXECUTOR), Verdict::Refused, why);
+            return Roster::default();
+        }
+    };
+    for ignored in &roster.ignored {
+        report.add(AREA, ignored, Verdict::Differs, "ignored: [core] multi_team is off");
+    }
+    for (_, name) in roster.iter() {
+        let subject = match &name.team {
+            Some(team) => format!("{} (team {team})", name.shown()),
+            None => name.shown().to_owned(),
+        };
+        if name.is_local() {
+            report.add(AREA, subject, Verdict::Supported, "tasks run under slipstream worker");
+            continue;
+        }
+        match loaded(config, name).await {
+            Ok(facts) => report.add(
+                AREA,
+                subject,
+                Verdict::Supported,
+                format!("{} runs unmodified in a Python process of its own", facts.repr),
+            ),
+            Err(why) => report.add(AREA, subject, Verdict::Refused, why),
         }
     }
+    roster
+}
+
+async fn loaded(config: &Config, name: &ExecutorName) -> Result<hosted::Facts, PythonError> {
+    let interpreter = Interpreter::locate(config)?;
+    let timeout = config.get(&keys::slipstream::EXECUTOR_TIMEOUT);
+    hosted::inspect(&HostOptions { interpreter, name: name.clone(), timeout }).await
 }
 
 pub(super) async fn python(config: &Config, report: &mut Report) {

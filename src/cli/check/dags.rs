@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use slipstream_core::dag::WeightRule;
+use slipstream_core::executor::Roster;
 use slipstream_core::schedule::Timetable;
 
 use crate::store::dag_bag::{CachedDag, DagBag};
@@ -15,7 +16,7 @@ const AREA: &str = "dags";
 /// Dags that are in memory at a time.
 const BATCH: usize = 50;
 
-pub(super) async fn survey(db: &Db, executors: &[String], report: &mut Report) -> Result<(), StoreError> {
+pub(super) async fn survey(db: &Db, executors: &Roster, report: &mut Report) -> Result<(), StoreError> {
     let all = survey::current_dags(db).await?;
     let (mut understood, mut serialised) = (0_usize, 0_usize);
     for ids in all.chunks(BATCH) {
@@ -49,7 +50,7 @@ pub(super) async fn survey(db: &Db, executors: &[String], report: &mut Report) -
 }
 
 /// What is remarkable about one Dag.
-fn one(dag: &CachedDag, executors: &[String], report: &mut Report) {
+fn one(dag: &CachedDag, executors: &Roster, report: &mut Report) {
     let id = &dag.dag.dag_id;
     for path in custom_timetables(&dag.timetable) {
         report.add(AREA, id, Verdict::Supported, format!("timetable {path}: asked in a Python process"));
@@ -66,7 +67,7 @@ fn one(dag: &CachedDag, executors: &[String], report: &mut Report) {
         .tasks
         .iter()
         .filter_map(|task| task.executor.as_ref())
-        .filter(|wanted| !executors.iter().any(|known| **known == ***wanted))
+        .filter(|wanted| !executors.iter().any(|(_, known)| known.answers_to(wanted)))
         .collect();
     for executor in strange {
         let detail =
@@ -86,6 +87,7 @@ fn custom_timetables(timetable: &Timetable) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use slipstream_core::executor::Teams;
 
     use super::*;
     use crate::store::testing;
@@ -114,11 +116,13 @@ mod tests {
                 testing::serialized_dag(db, id, serialised).await;
             }
             let mut report = Report::default();
-            survey(db, &["mine".to_owned()], &mut report).await.unwrap();
+            let roster = Roster::parse("LocalExecutor,mine:house.Executor", Teams::Off).unwrap();
+            survey(db, &roster, &mut report).await.unwrap();
             let found: Vec<_> =
                 report.findings.iter().map(|f| (f.subject.as_str(), f.verdict, f.detail.as_str())).collect();
-            let refused: Vec<_> =
+            let mut refused: Vec<_> =
                 found.iter().filter(|(_, verdict, _)| *verdict == Verdict::Refused).collect();
+            refused.sort_by_key(|(dag_id, ..)| *dag_id);
             assert_eq!(refused.iter().map(|f| f.0).collect::<Vec<_>>(), ["broken", "elsewhere"], "{found:?}");
             assert!(refused[1].2.contains("Celery"));
             assert!(found.iter().any(|f| f.0 == "moon" && f.2.contains("plugins.moon.FullMoon")));

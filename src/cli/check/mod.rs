@@ -7,6 +7,7 @@ mod show;
 
 use chrono::Utc;
 use clap::{Args, ValueEnum};
+use slipstream_core::executor::Roster;
 
 use crate::config::Config;
 use crate::store::Db;
@@ -65,7 +66,7 @@ async fn look() -> Result<Report, Failure> {
         }
     };
     area::configuration(&config, &mut report);
-    let executors = area::executors(&config, &mut report);
+    let executors = area::executors(&config, &mut report).await;
     area::python(&config, &mut report).await;
     if let Some(db) = area::database(&config, &mut report).await {
         let surveyed = survey(&db, &config, &executors, &mut report).await;
@@ -75,7 +76,7 @@ async fn look() -> Result<Report, Failure> {
     Ok(report)
 }
 
-async fn survey(db: &Db, config: &Config, executors: &[String], report: &mut Report) -> Result<(), Failure> {
+async fn survey(db: &Db, config: &Config, executors: &Roster, report: &mut Report) -> Result<(), Failure> {
     area::server(db, report).await?;
     area::running(db, config, Utc::now(), report).await?;
     dags::survey(db, executors, report).await?;

@@ -7,6 +7,8 @@ keys! { "slipstream":
     PYTHON: String = "python", "";
     /// Where the sockets between our processes are; empty: `AIRFLOW_HOME/.slipstream`.
     RUNTIME_DIR: String = "runtime_dir", "";
+    /// How long the process of an executor (all but LocalExecutor) may say nothing before it is replaced.
+    EXECUTOR_TIMEOUT: Duration = "executor_timeout", Duration::from_secs(120);
     /// After how long a Dag file that did not change is executed again.
     MAX_PARSE_AGE: Duration = "max_parse_age", Duration::from_secs(600);
     /// How often the database is asked for what others changed.

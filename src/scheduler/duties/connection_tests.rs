@@ -1,6 +1,7 @@
 //! Tests of connections that took too long (`_reap_stale_connection_tests`).
 
 use chrono::{DateTime, Utc};
+use slipstream_core::executor::Roster;
 
 use crate::store::duties::connection_tests::{self, Reaped};
 use crate::store::{Db, StoreError, retry};
@@ -26,11 +27,18 @@ pub async fn run_once(db: &Db, timeout: i64, now: DateTime<Utc>) -> Result<Vec<R
 ///
 /// # Errors
 /// As any statement, after a few tries; then nothing was done.
-pub async fn refuse_pending(db: &Db, executor: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
+pub async fn refuse_pending(db: &Db, roster: &Roster, now: DateTime<Utc>) -> Result<u64, StoreError> {
     retry("refuse connection tests", async || {
         let tx = db.begin().await?;
         let reason = |wanted: Option<&str>| {
-            format!("Executor '{}' does not support connection testing", wanted.unwrap_or(executor))
+            let found = roster.resolve(wanted, None).and_then(|index| roster.get(index));
+            match (found, wanted) {
+                (None, wanted) => format!("No executor matches '{}'", wanted.unwrap_or_default()),
+                (Some(found), wanted) => {
+                    let name = wanted.unwrap_or_else(|| found.shown());
+                    format!("Executor '{name}' does not support connection testing")
+                }
+            }
         };
         let refused = connection_tests::refuse_pending(&tx, reason, now).await?;
         tx.commit().await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::store::audit_log;
 use crate::store::callbacks::{self, CallbackRequest};
@@ -30,23 +31,35 @@ pub struct StuckCounts {
     pub failed: Vec<Stuck>,
 }
 
-/// Handles task instances that this scheduler queued and that are stuck. `revoke` takes one back from its executor; if it
-/// returns `false`, the executor cannot, and the task instance is left alone, as LocalExecutor's are in Airflow.
+/// Task instances that this scheduler queued more than `timeout` ago: their executors are to give them back.
+///
+/// # Errors
+/// As any statement.
+pub async fn find(
+    db: &Db,
+    job_id: i64,
+    timeout: Duration,
+    now: DateTime<Utc>,
+) -> Result<Vec<Stuck>, StoreError> {
+    store::stuck(db, job_id, now - TimeDelta::from_std(timeout).unwrap_or(TimeDelta::MAX)).await
+}
+
+/// Queues again what executors have given back of the stuck task instances, or fails what was stuck too often
+/// (`_maybe_requeue_stuck_ti`). Those of executors that cannot give back are left alone, as in Airflow.
 ///
 /// # Errors
 /// As any statement. Each task instance is a transaction of its own: those before the error are done.
-pub async fn run_once(
+pub async fn requeue(
     db: &Db,
     bag: &DagBag,
     job_id: i64,
     options: StuckOptions,
-    mut revoke: impl FnMut(&Stuck) -> bool,
+    revoked: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<StuckCounts, StoreError> {
-    let limit = now - TimeDelta::from_std(options.timeout).unwrap_or(TimeDelta::MAX);
     let mut counts = StuckCounts::default();
-    let stuck: Vec<Stuck> =
-        store::stuck(db, job_id, limit).await?.into_iter().filter(|ti| revoke(ti)).collect();
+    let mut stuck = find(db, job_id, options.timeout, now).await?;
+    stuck.retain(|ti| revoked.contains(&ti.id));
     if stuck.is_empty() {
         return Ok(counts);
     }

@@ -28,6 +28,8 @@ pub struct ExecutorCallback {
     pub bundle_version: Option<String>,
     /// `dag.relative_fileloc`.
     pub relative_fileloc: Option<String>,
+    /// The Dag's team.
+    pub team: Option<String>,
 }
 
 impl ExecutorCallback {
@@ -66,7 +68,8 @@ pub async fn pending_for_executors<C: Conn>(tx: &C, limit: i64) -> Result<Vec<Ex
         };
         let sql = tx
             .sql(
-                "SELECT dr.dag_id, dr.run_id, dr.bundle_version, dag.bundle_name, dag.relative_fileloc FROM dag_run dr \
+                "SELECT dr.dag_id, dr.run_id, dr.bundle_version, dag.bundle_name, dag.relative_fileloc, \
+                 (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = dag.bundle_name) AS team FROM dag_run dr \
                  LEFT JOIN dag ON dag.dag_id = dr.dag_id WHERE dr.id = ?",
             )
             .bind(run);
@@ -83,6 +86,7 @@ pub async fn pending_for_executors<C: Conn>(tx: &C, limit: i64) -> Result<Vec<Ex
             run_id: about.id("run_id")?,
             bundle_version: about.text_opt("bundle_version")?,
             relative_fileloc: about.text_opt("relative_fileloc")?,
+            team: about.text_opt("team")?,
         });
     }
     Ok(found)

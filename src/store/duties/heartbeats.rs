@@ -25,6 +25,8 @@ pub struct Silent {
     pub hostname: Option<String>,
     /// The executor that it names.
     pub executor: Option<String>,
+    /// Its Dag's team.
+    pub team: Option<String>,
     /// The executor's own name for it.
     pub external_executor_id: Option<String>,
 }
@@ -37,7 +39,9 @@ pub async fn silent<C: Conn>(conn: &C, job_id: i64, limit: DateTime<Utc>) -> Res
     let sql = conn
         .sql(
             "SELECT ti.id, ti.dag_id, ti.task_id, ti.run_id, ti.try_number, ti.map_index, ti.state, ti.max_tries, \
-             ti.hostname, ti.executor, ti.external_executor_id FROM task_instance ti \
+             ti.hostname, ti.executor, ti.external_executor_id, \
+             (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = dag.bundle_name) AS team \
+             FROM task_instance ti \
              JOIN dag ON dag.dag_id = ti.dag_id WHERE ti.state IN ('running', 'restarting') \
              AND ti.last_heartbeat_at < ? AND ti.queued_by_job_id = ?",
         )
@@ -54,6 +58,7 @@ pub async fn silent<C: Conn>(conn: &C, job_id: i64, limit: DateTime<Utc>) -> Res
                 max_tries: row.int("max_tries")?,
                 hostname: row.text_opt("hostname")?,
                 executor: row.text_opt("executor")?,
+                team: row.text_opt("team")?,
                 external_executor_id: row.text_opt("external_executor_id")?,
             })
         })

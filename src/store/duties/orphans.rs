@@ -22,8 +22,12 @@ pub struct Orphan {
     pub state: TaskState,
     /// The executor that it names.
     pub executor: Option<String>,
+    /// Its Dag's team.
+    pub team: Option<String>,
     /// The executor's own name for it.
     pub external_executor_id: Option<String>,
+    /// The scheduler that queued it.
+    pub queued_by_job_id: Option<i64>,
 }
 
 /// Marks schedulers whose last heartbeat is before `limit` as failed; returns how many.
@@ -50,7 +54,9 @@ pub async fn orphans<C: Conn>(tx: &C) -> Result<Vec<Orphan>, StoreError> {
         .sql(
             "SELECT task_instance.id, task_instance.dag_id, task_instance.task_id, task_instance.run_id, \
              task_instance.try_number, task_instance.map_index, task_instance.state, task_instance.executor, \
-             task_instance.external_executor_id FROM task_instance \
+             task_instance.external_executor_id, task_instance.queued_by_job_id, \
+             (SELECT t.team_name FROM dag d JOIN dag_bundle_team t ON t.dag_bundle_name = d.bundle_name \
+             WHERE d.dag_id = task_instance.dag_id) AS team FROM task_instance \
              JOIN job ON job.id = task_instance.queued_by_job_id \
              JOIN dag_run ON dag_run.dag_id = task_instance.dag_id AND dag_run.run_id = task_instance.run_id \
              WHERE task_instance.state IN ('queued', 'running', 'restarting') \
@@ -66,7 +72,9 @@ fn orphan(row: &Row) -> Result<Orphan, StoreError> {
         key: ti_key(row)?,
         state: row.state("state")?,
         executor: row.text_opt("executor")?,
+        team: row.text_opt("team")?,
         external_executor_id: row.text_opt("external_executor_id")?,
+        queued_by_job_id: row.int_opt("queued_by_job_id")?,
     })
 }
 
@@ -79,6 +87,22 @@ pub(super) fn ti_key(row: &Row) -> Result<TiKey, StoreError> {
         try_number: row.int32("try_number")?,
         map_index: MapIndex(row.int32("map_index")?),
     })
+}
+
+/// Those of these task instances that this scheduler still has, locked: nobody has ended or cleared them meanwhile.
+///
+/// # Errors
+/// As any statement.
+pub async fn still_held(tx: &Tx, ids: &[Uuid], job_id: i64) -> Result<Vec<Uuid>, StoreError> {
+    let sql = tx
+        .sql(
+            "SELECT id FROM task_instance WHERE id IN (?) AND queued_by_job_id = ? \
+             AND state IN ('queued', 'running', 'restarting')",
+        )
+        .push(tx.dialect().pg(" FOR NO KEY UPDATE"))
+        .bind_list(ids.iter().copied())
+        .bind(job_id);
+    tx.all(sql).await?.iter().map(|row| row.uuid("id")).collect()
 }
 
 /// Gives up the current try of these task instances: it goes to the history, and the scheduler starts afresh.

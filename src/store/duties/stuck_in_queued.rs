@@ -23,6 +23,8 @@ pub struct Stuck {
     pub key: TiKey,
     /// The executor that it names.
     pub executor: Option<String>,
+    /// Its Dag's team.
+    pub team: Option<String>,
 }
 
 /// Task instances that this scheduler queued before `limit` and that are still queued.
@@ -32,7 +34,9 @@ pub struct Stuck {
 pub async fn stuck<C: Conn>(conn: &C, job_id: i64, limit: DateTime<Utc>) -> Result<Vec<Stuck>, StoreError> {
     let sql = conn
         .sql(
-            "SELECT id, dag_id, task_id, run_id, try_number, map_index, executor FROM task_instance \
+            "SELECT id, dag_id, task_id, run_id, try_number, map_index, executor, \
+             (SELECT t.team_name FROM dag d JOIN dag_bundle_team t ON t.dag_bundle_name = d.bundle_name \
+             WHERE d.dag_id = task_instance.dag_id) AS team FROM task_instance \
              WHERE state = 'queued' AND queued_dttm < ? AND queued_by_job_id = ?",
         )
         .bind(limit)
@@ -40,7 +44,14 @@ pub async fn stuck<C: Conn>(conn: &C, job_id: i64, limit: DateTime<Utc>) -> Resu
     conn.all(sql)
         .await?
         .iter()
-        .map(|row| Ok(Stuck { id: row.uuid("id")?, key: ti_key(row)?, executor: row.text_opt("executor")? }))
+        .map(|row| {
+            Ok(Stuck {
+                id: row.uuid("id")?,
+                key: ti_key(row)?,
+                executor: row.text_opt("executor")?,
+                team: row.text_opt("team")?,
+            })
+        })
         .collect()
 }
 
