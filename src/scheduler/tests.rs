@@ -181,7 +181,6 @@ fn a_task_of_a_pinned_run_fails_as_the_version_of_its_run_says() {
         // The newest version does not have the task any more.
         dag_version(db, &[]).await;
         let (mut scheduler, _home) = scheduler(db, 4).await;
-        let id = first(db, "SELECT id FROM task_instance").await.uuid("id").unwrap();
         let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
         db.exec(adopt).await.unwrap();
         let pin =

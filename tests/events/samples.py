@@ -108,11 +108,11 @@ def play(engine: engines.Engine) -> None:
     names = "', '".join(BY_EVENTS)
     known = f"SELECT count(*) FROM slipstream_trigger WHERE dag_id IN ('{names}') AND status = 'active'"
     wait_for("the triggers on Dags are known", lambda: engine.sql(known) == [[str(len(BY_EVENTS))]])
-    runs = {dag: engine.trigger(dag) for dag in STARTED}
     seen = Seen(engine)
     restart_on_a_new_model(engine, seen)
     wait_for_three_shards(engine)
     stop_on_failure(engine)
+    runs = {dag: engine.trigger(dag) for dag in STARTED}
     for dag, run in runs.items():
         expect(f"the run of {dag}", engine.wait_runs(dag, [run], limit=LIMIT), {run: "success"})
 
