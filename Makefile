@@ -23,9 +23,13 @@ ARGS ?=
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
+# Kafka's client has a part in C++; where there is no compiler for it, the program is built without Kafka.
+FEATURES ?= $(shell command -v g++ clang++ c++ >/dev/null || echo --no-default-features)
+
 .PHONY: build
 build: venv ## Build target/release/slipstream and make .venv ready
-	cargo build --release --locked
+	@if [ "$(FEATURES)" = --no-default-features ]; then echo "no C++ compiler (g++): building without Kafka" >&2; fi
+	cargo build --release --locked $(FEATURES)
 
 .PHONY: venv
 venv: ## Make .venv with the Airflow of requirements.lock
@@ -79,6 +83,10 @@ test-events: build ## Kill two schedulers again and again while 20,000 events st
 test-event-tasks: build ## Events on tasks, and the event Dags of dags/, with a real worker on both databases (minutes)
 	set -e; for db in sqlite postgres; do for what in tasks samples; do \
 		tests/support/with_postgres.sh $(VENV)/bin/python tests/events/$$what.py $$db; done; done
+
+.PHONY: test-sources
+test-sources: build ## Kafka and NATS feed a deployment whose scheduler is killed again and again, on both databases (minutes)
+	set -e; for db in sqlite postgres; do tests/support/with_postgres.sh $(VENV)/bin/python tests/sources/sources.py $$db; done
 
 .PHONY: bench-events
 bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database

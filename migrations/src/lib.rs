@@ -8,6 +8,7 @@
 mod aiflow;
 mod event_log;
 mod runs;
+mod sources;
 mod tables;
 mod tasks;
 mod triggers;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(tasks::Migration),
             Box::new(runs::Migration),
             Box::new(aiflow::Migration),
+            Box::new(sources::Migration),
         ]
     }
 

@@ -1,5 +1,7 @@
 //! `slipstream scheduler`.
 
+use std::time::Duration;
+
 use axum::Router;
 use clap::Args;
 use slipstream_core::event::Pattern;
@@ -11,7 +13,9 @@ use crate::config::{Config, keys};
 use crate::events::aiflow::GrpcServer;
 use crate::events::engine::{Asker, Engine};
 use crate::events::http;
+use crate::events::limits::Limits;
 use crate::events::service::Service;
+use crate::events::sources::{self, Sources};
 use crate::events::wake::LogWake;
 use crate::executor::local::{LocalExecutor, LocalOptions, streaming_parallelism};
 use crate::executor::names as executors;
@@ -20,10 +24,14 @@ use crate::python::Interpreter;
 use crate::runtime::EventWake;
 use crate::scheduler::{self, Links, Scheduler, UsersPython};
 use crate::store::own_tables;
+use crate::supervisor::answer::execution_options;
 
 use super::exit::{Exit, Failure};
 use super::options::{self, Process};
 use super::start::{self, Started};
+
+/// How long the sources of events may take to stop.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// Schedule Dag runs and tasks, and run tasks with the local executor: takes the place of `airflow scheduler`.
 #[derive(Args, Debug)]
@@ -59,6 +67,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Config, error))?;
     // Only the worker starts it, but a wrong option is better named here than there.
     Interpreter::locate(&config)?;
+    let sources = Sources::of(&config).map_err(|error| Failure::new(Exit::Config, error))?;
     own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
     let log = LogWake::new();
@@ -85,6 +94,14 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         streaming: streaming_parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
     });
+    let context = sources::Context {
+        db: db.clone(),
+        wake: log.clone(),
+        limits: Limits::of(&config),
+        options: execution_options(&config),
+        hostname: hostname.clone(),
+        pace: sources::Pace::default(),
+    };
     let events = EventWake::default();
     let engine = Engine::new(
         db.clone(),
@@ -100,7 +117,10 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let links = Links { executor, names, reports, python, events: Some(events) };
     let scheduler =
         Scheduler::start(db, &config, num_runs, links, &hostname).await.map_err(Failure::failed)?;
-    scheduler.run(shutdown).await.map_err(Failure::failed)
+    let sources = sources::start(&sources, &context);
+    let done = scheduler.run(shutdown).await.map_err(Failure::failed);
+    sources.stop(LEAVING).await;
+    done
 }
 
 /// `[slipstream] airflow_events`.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::store::events::NewEvent;
 
 /// Attribute of ours that marks data as Base64: `data_base64` in JSON.
-const ENCODING: &str = "dataencoding";
+pub(super) const ENCODING: &str = "dataencoding";
 
 /// Why something is no CloudEvent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

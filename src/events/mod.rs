@@ -9,5 +9,6 @@ pub mod http;
 pub mod ingest;
 pub mod limits;
 pub mod service;
+pub mod sources;
 pub mod triggers;
 pub mod wake;

@@ -22,6 +22,7 @@ mod python;
 mod read;
 mod read_action;
 mod read_condition;
+pub mod source;
 mod spec;
 mod step;
 mod term;

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::config::{Config, FileState, keys};
+use crate::events::sources::Sources;
 use crate::executor::names;
 use crate::python::{Interpreter, PythonError, Service, plugins};
 use crate::store::{Db, StoreError, migration, survey};
@@ -36,6 +37,15 @@ pub(super) fn configuration(config: &Config, report: &mut Report) {
             None => ("options", note.clone()),
         };
         report.add(AREA, subject, Verdict::Differs, detail);
+    }
+    match Sources::of(config) {
+        Ok(sources) => {
+            for source in sources.iter() {
+                let what = format!("a source of events of the kind {}", source.kind.name());
+                report.add(AREA, format!("source {}", source.name), Verdict::Supported, what);
+            }
+        }
+        Err(why) => report.add(AREA, "[slipstream] sources", Verdict::Refused, why),
     }
 }
 

@@ -3,6 +3,7 @@
 mod filter;
 mod read;
 mod send;
+mod sources;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +25,7 @@ enum What {
     Tail(read::TailOptions),
     Count(read::CountOptions),
     Replay(triggers::Replay),
+    Sources(sources::Options),
 }
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
@@ -32,6 +34,9 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
         What::List(options) => start::with_events(async |_, db| read::list(&options, db).await),
         What::Tail(options) => start::with_events(async |_, db| read::tail(&options, db).await),
         What::Count(options) => start::with_events(async |_, db| read::count(&options, db).await),
+        What::Sources(options) => {
+            start::with_events(async |config, db| sources::run(&options, config, db).await)
+        }
         What::Replay(options) => triggers::run_replay(options),
     }
 }

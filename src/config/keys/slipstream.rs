@@ -37,6 +37,8 @@ keys! { "slipstream":
     EVENT_RETENTION: Duration = "event_retention", Duration::from_secs(7 * 24 * 3600);
     /// Webhooks by name, as a JSON object: see `docs/events.md`.
     WEBHOOKS: String = "webhooks", "", sensitive;
+    /// Sources of events that the scheduler reads (Kafka, NATS JetStream) by name, as a JSON object: see `docs/events.md`.
+    SOURCES: String = "sources", "", sensitive;
     /// Port of AIFlow's notification service (gRPC); 0: it is off.
     GRPC_PORT: i64 = "grpc_port", 0;
     /// Address on which the notification service listens.

@@ -13,7 +13,7 @@ pub mod members;
 mod new_event;
 mod read;
 pub mod retention;
-pub mod source_offsets;
+pub mod sources;
 pub mod subscriptions;
 pub mod tokens;
 

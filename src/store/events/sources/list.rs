@@ -1,0 +1,109 @@
+//! What is known of sources.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::store::{Conn, Db, StoreError};
+
+/// A source, as the last one who read it left it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceRow {
+    /// Its name.
+    pub name: String,
+    /// `kafka` or `nats`.
+    pub kind: String,
+    /// The machine that reads it, if any does.
+    pub holder: Option<String>,
+    /// Until when that one may.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// How many messages have become events.
+    pub taken: i64,
+    /// How many of them could not be understood.
+    pub unreadable: i64,
+    /// What is wrong.
+    pub error: Option<String>,
+    /// Since when.
+    pub error_at: Option<DateTime<Utc>>,
+    /// How far its partitions have been read, in their order.
+    pub partitions: Vec<Partition>,
+}
+
+/// How far a partition has been read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    /// Its name.
+    pub name: String,
+    /// The offset of the next message.
+    pub next_offset: i64,
+    /// How many messages waited when that was last looked at.
+    pub lag: Option<i64>,
+}
+
+/// All sources that were ever read, by name.
+///
+/// # Errors
+/// As any statement.
+pub async fn list(conn: &impl Conn) -> Result<Vec<SourceRow>, StoreError> {
+    let mut partitions: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
+    let sql = conn.sql("SELECT source, partition, next_offset, lag FROM slipstream_source_offset");
+    for row in conn.all(sql).await? {
+        let partition = Partition {
+            name: row.text("partition")?,
+            next_offset: row.int("next_offset")?,
+            lag: row.int_opt("lag")?,
+        };
+        partitions.entry(row.text("source")?).or_default().push(partition);
+    }
+    let sql = conn.sql(
+        "SELECT name, kind, holder, lease_until, taken, unreadable, error, error_at FROM slipstream_source ORDER BY name",
+    );
+    let rows = conn.all(sql).await?;
+    rows.iter()
+        .map(|row| {
+            let name = row.text("name")?;
+            let mut partitions = partitions.remove(&name).unwrap_or_default();
+            // Numbers at the end of names in the order of numbers.
+            partitions.sort_by_key(|partition| natural(&partition.name));
+            Ok(SourceRow {
+                kind: row.text("kind")?,
+                holder: row.text_opt("holder")?,
+                lease_until: row.time_opt("lease_until")?,
+                taken: row.int("taken")?,
+                unreadable: row.int("unreadable")?,
+                error: row.text_opt("error")?,
+                error_at: row.time_opt("error_at")?,
+                partitions,
+                name,
+            })
+        })
+        .collect()
+}
+
+fn natural(name: &str) -> (String, i64) {
+    let (topic, number) = name.rsplit_once('/').unwrap_or((name, ""));
+    (topic.to_owned(), number.parse().unwrap_or(0))
+}
+
+/// The offset of the next message of each partition that was ever read.
+///
+/// # Errors
+/// As any statement.
+pub async fn offsets(conn: &impl Conn, source: &str) -> Result<BTreeMap<String, i64>, StoreError> {
+    let sql = conn.sql("SELECT partition, next_offset FROM slipstream_source_offset WHERE source = ?");
+    let rows = conn.all(sql.bind(source)).await?;
+    rows.iter().map(|row| Ok((row.text("partition")?, row.int("next_offset")?))).collect()
+}
+
+/// Forgets a source and how far it was read; whoever reads it begins anew. Whether it was known.
+///
+/// # Errors
+/// As any statement; then nothing was done.
+pub async fn forget(db: &Db, name: &str) -> Result<bool, StoreError> {
+    let tx = db.begin().await?;
+    // First the row that every reader locks first.
+    let known = tx.exec(tx.sql("DELETE FROM slipstream_source WHERE name = ?").bind(name)).await? > 0;
+    tx.exec(tx.sql("DELETE FROM slipstream_source_offset WHERE source = ?").bind(name)).await?;
+    tx.commit().await?;
+    Ok(known)
+}
