@@ -157,8 +157,12 @@ impl Link {
                     return true;
                 }
                 Some(Command::Begin(job)) => self.job = Some(job),
-                // A later round asks again; what was given up is not adopted.
-                Some(Command::Revoke { .. } | Command::Fail { .. } | Command::Work) => {}
+                // A later look for stuck task instances asks again.
+                Some(Command::Revoke { ti_id, .. }) => {
+                    self.held.lock().revoking.remove(&ti_id);
+                }
+                // What was given up is not adopted.
+                Some(Command::Fail { .. } | Command::Work) => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::python::Interpreter;
 use crate::store::testing;
 
 /// How long a test waits for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The folder of files by which test and executor talk.
 pub(crate) struct House {
