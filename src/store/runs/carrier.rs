@@ -25,15 +25,20 @@ fn flags(trace: u128, share: Option<f64>) -> &'static str {
     }
 }
 
+/// 128 random bits. A UUID has six that are not, which would decide whether a run is traced: those of each are covered by
+/// random ones of the other.
+fn random() -> u128 {
+    Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(32)
+}
+
 /// A fresh trace for a dag run, as `dag_run.context_carrier` and its task instances' `context_carrier` store it.
 ///
 /// The task instances of a run carry the same context as the run: without a span exporter Airflow's tracer hands the
 /// parent's context on unchanged.
 pub fn fresh(conf: Option<&Value>) -> Value {
-    let trace = Uuid::new_v4();
-    let span = Uuid::new_v4().simple().to_string();
-    let flags = flags(trace.as_u128(), TRACED.get().copied());
-    let mut carrier = json!({ "traceparent": format!("00-{}-{}-{flags}", trace.simple(), &span[..16]) });
+    let (trace, span) = (random(), random() as u64);
+    let flags = flags(trace, TRACED.get().copied());
+    let mut carrier = json!({ "traceparent": format!("00-{trace:032x}-{span:016x}-{flags}") });
     if let Some(level) = conf.and_then(detail_level) {
         carrier["tracestate"] = Value::from(format!("{DETAIL_KEY}={level}"));
     }
@@ -57,7 +62,7 @@ mod tests {
     #[test]
     fn the_share_of_traced_runs_is_what_was_asked_for() {
         assert_eq!((flags(7, None), flags(u128::MAX, Some(1.0)), flags(0, Some(0.0))), ("00", "01", "00"));
-        let traced = (0..1000).filter(|_| flags(Uuid::new_v4().as_u128(), Some(0.25)) == "01").count();
+        let traced = (0..1000).filter(|_| flags(random(), Some(0.25)) == "01").count();
         assert!((150..350).contains(&traced), "{traced}");
     }
 
