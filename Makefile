@@ -42,20 +42,20 @@ run: build ## Run everything on this machine: UI, scheduler, Dag processor, work
 # Conformance runs the binary that the tests are built with: an optimised one would be a third build of everything.
 .PHONY: test
 test: venv ## Everything that must pass: formatting, lints, all tests, conformance
-	cargo build --locked --workspace --all-targets
+	cargo build --locked --workspace --all-targets $(FEATURES)
 	SLIPSTREAM_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/slipstream" \
 		tests/support/with_postgres.sh $(MAKE) lint templates test-rust test-python conformance
 
 .PHONY: test-fast
 test-fast: venv ## What a person runs many times a day: formatting, lints, tests of the decisions
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked $(FEATURES) -- -D warnings
 	cargo test --locked -p slipstream-core
 
 .PHONY: lint
 lint: ## Formatting, and clippy with warnings denied
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked $(FEATURES) -- -D warnings
 
 .PHONY: templates
 templates: venv ## Make the migrated databases that tests copy
@@ -64,8 +64,8 @@ templates: venv ## Make the migrated databases that tests copy
 .PHONY: test-rust
 test-rust: ## All Rust tests; with PG_ADMIN_URL also those on PostgreSQL
 	@if cargo nextest --version >/dev/null 2>&1; \
-	then cargo nextest run --workspace --locked --no-fail-fast && cargo test --workspace --locked --doc; \
-	else cargo test --workspace --locked --no-fail-fast; fi
+	then cargo nextest run --workspace --locked --no-fail-fast $(FEATURES) && cargo test --workspace --locked --doc $(FEATURES); \
+	else cargo test --workspace --locked --no-fail-fast $(FEATURES); fi
 
 .PHONY: test-python
 test-python: venv ## All Python tests

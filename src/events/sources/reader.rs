@@ -108,6 +108,7 @@ impl Reader {
     }
 
     /// Tells the broker how far messages are stored, for others to see. Nothing depends on it.
+    #[cfg_attr(not(feature = "kafka"), allow(unused_variables))] // only Kafka has a place for it
     pub(super) fn stored(&self, offsets: &Offsets) {
         match self {
             #[cfg(feature = "kafka")]
