@@ -37,6 +37,8 @@ with DAG("external_sensors__other", schedule=None, start_date=datetime(2024, 1, 
 
 with DAG("external_sensors", schedule=None, start_date=datetime(2024, 1, 1)):
     common = {"external_dag_id": "external_sensors__other", "poke_interval": 1, "timeout": 5}
+    # How soon a trigger looks depends on the load of the machine.
+    patient = {**common, "timeout": 120}
     ExternalTaskSensor(task_id="run_failed", failed_states=["failed"], **common)
     ExternalTaskSensor(task_id="run_any", allowed_states=["success", "failed"], **common)
     ExternalTaskSensor(task_id="one", external_task_id="g.a", **common)
@@ -49,6 +51,6 @@ with DAG("external_sensors", schedule=None, start_date=datetime(2024, 1, 1)):
     ExternalTaskSensor(task_id="absent", external_task_id="nowhere", check_existence=True, **common)
     ExternalTaskSensor(task_id="absent_dag", check_existence=True, poke_interval=1, timeout=5, external_dag_id="external_sensors__nowhere")
     ExternalTaskSensor(task_id="other_date", external_task_id="g.a", execution_delta=timedelta(days=1), soft_fail=True, poke_interval=1, timeout=2, external_dag_id="external_sensors__other")
-    ExternalTaskSensor(task_id="deferred", external_task_id="g.a", deferrable=True, **common)
-    ExternalTaskSensor(task_id="deferred_failed", external_task_id="fails", failed_states=["failed"], deferrable=True, **common)
+    ExternalTaskSensor(task_id="deferred", external_task_id="g.a", deferrable=True, **patient)
+    ExternalTaskSensor(task_id="deferred_failed", external_task_id="fails", failed_states=["failed"], deferrable=True, **patient)
     ExternalTaskMarker(task_id="marker", external_dag_id="external_sensors__other", external_task_id="marked")
