@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::event_tasks::{EventMemory, EventWork};
 use super::measure;
 use super::tick::{Policy, Scheduler};
+use super::timers::Duty;
 use crate::store::apply::{self, Applied, Target};
 use crate::store::callbacks::{self, CallbackRequest};
 use crate::store::dag_bag::{CachedDag, DagBag};
@@ -30,6 +31,8 @@ use crate::telemetry::metrics;
 
 /// How long a run that could not be examined is left alone.
 const TROUBLED: TimeDelta = TimeDelta::seconds(30);
+/// How soon runs of paused Dags are looked at when a run that something happened to was not among those of the others.
+const PAUSED_SOON: TimeDelta = TimeDelta::milliseconds(500);
 /// How long commands are left alone whose task instances another transaction holds.
 const BUSY: TimeDelta = TimeDelta::milliseconds(100);
 
@@ -114,7 +117,13 @@ impl Scheduler {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         match self.look_at_all(ids, keys, pausing, now).await {
-            Ok(looked) => looked.into_iter().for_each(|look| self.follow_up(look)),
+            Ok(looked) => {
+                if pausing == Pausing::Unpaused && looked.len() < ids.len() + keys.len() {
+                    // One of them may be of a paused Dag, and have ended.
+                    self.timers.hasten(Duty::PausedDags, now + PAUSED_SOON);
+                }
+                looked.into_iter().for_each(|look| self.follow_up(look));
+            }
             Err(error) if error.is_transient() => {
                 self.agenda.put_back(ids, keys);
                 return Err(error);

@@ -9,7 +9,7 @@ use slipstream_core::state::RunType;
 
 use crate::store::dag_bag::{DagBag, Dags};
 use crate::store::runs::queued::{self, QueuedRun};
-use crate::store::{Db, StoreError, retry};
+use crate::store::{Db, StoreError, Tx, retry};
 
 /// A run that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,14 @@ pub struct StartedRuns {
     pub page_was_full: bool,
 }
 
+impl StartedRuns {
+    /// Adds what another transaction did.
+    pub fn add(&mut self, other: Self) {
+        self.started.extend(other.started);
+        self.page_was_full |= other.page_was_full;
+    }
+}
+
 /// Starts queued runs, up to the limits of their Dags and backfills.
 ///
 /// # Errors
@@ -46,40 +54,54 @@ pub async fn run_once(
     now: DateTime<Utc>,
 ) -> Result<StartedRuns, StoreError> {
     retry("start queued dag runs", async || {
-        let unlimited = bag.long_running();
         // Queued runs of paused or full Dags are looked at again and again: that needs no transaction.
-        if queued::queued_runs(db, &unlimited, 1).await?.is_empty() {
+        if queued::queued_runs(db, &bag.long_running(), 1).await?.is_empty() {
             return Ok(StartedRuns::default());
         }
         let tx = db.begin().await?;
-        let runs = queued::queued_runs(&tx, &unlimited, page).await?;
-        let backfills = queued::lock_backfills(&tx, &runs).await?;
-        let mut running = queued::running_runs(&tx, &runs).await?;
-        let ids: BTreeSet<DagId> = runs.iter().map(|run| run.dag_id.clone()).collect();
-        let dags = bag.latest(&tx, &ids).await?;
-        let mut started = Vec::new();
-        for run in &runs {
-            if !dags.contains_key(&run.dag_id) {
-                tracing::error!(dag_id = %run.dag_id, "DAG '{}' not found in serialized_dag table", run.dag_id);
-                continue;
-            }
-            if run.backfill.is_some_and(|backfill| !backfills.contains(&backfill.id)) {
-                continue;
-            }
-            let key = (run.dag_id.clone(), run.backfill.map(|backfill| backfill.id));
-            let active = running.entry(key).or_default();
-            if limit(run, &unlimited).is_some_and(|limit| *active >= limit) {
-                continue;
-            }
-            *active += 1;
-            started.push(start(run, &dags, now));
-        }
-        let ids: Vec<i64> = started.iter().map(|run| run.id).collect();
-        queued::start_runs(&tx, &ids, now).await?;
+        let runs = in_transaction(&tx, bag, page, now).await?;
         tx.commit().await?;
-        Ok(StartedRuns { started, page_was_full: runs.len() as i64 >= page })
+        Ok(runs)
     })
     .await
+}
+
+/// The same, as a part of what else the transaction does.
+///
+/// # Errors
+/// As any statement.
+pub async fn in_transaction(
+    tx: &Tx,
+    bag: &DagBag,
+    page: i64,
+    now: DateTime<Utc>,
+) -> Result<StartedRuns, StoreError> {
+    let unlimited = bag.long_running();
+    let runs = queued::queued_runs(tx, &unlimited, page).await?;
+    let backfills = queued::lock_backfills(tx, &runs).await?;
+    let mut running = queued::running_runs(tx, &runs).await?;
+    let ids: BTreeSet<DagId> = runs.iter().map(|run| run.dag_id.clone()).collect();
+    let dags = bag.latest(tx, &ids).await?;
+    let mut started = Vec::new();
+    for run in &runs {
+        if !dags.contains_key(&run.dag_id) {
+            tracing::error!(dag_id = %run.dag_id, "DAG '{}' not found in serialized_dag table", run.dag_id);
+            continue;
+        }
+        if run.backfill.is_some_and(|backfill| !backfills.contains(&backfill.id)) {
+            continue;
+        }
+        let key = (run.dag_id.clone(), run.backfill.map(|backfill| backfill.id));
+        let active = running.entry(key).or_default();
+        if limit(run, &unlimited).is_some_and(|limit| *active >= limit) {
+            continue;
+        }
+        *active += 1;
+        started.push(start(run, &dags, now));
+    }
+    let ids: Vec<i64> = started.iter().map(|run| run.id).collect();
+    queued::start_runs(tx, &ids, now).await?;
+    Ok(StartedRuns { started, page_was_full: runs.len() as i64 >= page })
 }
 
 /// How many runs may run beside this one; `None` for any number. A Dag's limit of 0 is none here, as in Airflow.

@@ -7,7 +7,7 @@ use slipstream_core::state::{RunState, RunType};
 use super::create_runs::{self, More};
 use super::duties::missed_deadlines;
 use super::enqueue::callback_workload;
-use super::start_runs;
+use super::start_runs::{self, StartedRuns};
 use super::tick::Scheduler;
 use crate::executor::Executor;
 use crate::store::callbacks::ExecutorCallback;
@@ -29,7 +29,7 @@ impl Scheduler {
                 metrics::incr("asset.triggered_dagruns", &[]);
             }
         }
-        self.agenda.start_runs |= !made.created.is_empty();
+        self.follow_started(made.started);
         self.agenda.create_runs |= made.more == More::Yes;
         if !made.created.is_empty() {
             self.poll_soon();
@@ -43,6 +43,11 @@ impl Scheduler {
         self.agenda.start_runs = false;
         let page = i64::try_from(self.options.runs_per_pass).unwrap_or(i64::MAX);
         let runs = start_runs::run_once(&self.db, &self.bag, page, now).await?;
+        self.follow_started(runs);
+        Ok(())
+    }
+
+    fn follow_started(&mut self, runs: StartedRuns) {
         self.agenda.start_runs |= runs.page_was_full && !runs.started.is_empty();
         for run in runs.started {
             if let Some(delay) = run.schedule_delay.and_then(|delay| delay.to_std().ok()) {
@@ -51,7 +56,6 @@ impl Scheduler {
             self.agenda.look_at(run.id);
             self.announce(run.dag_id, run.run_id, RunState::Running, "started");
         }
-        Ok(())
     }
 
     /// Hands on the callbacks of missed deadlines, and those that wait for an executor.

@@ -341,3 +341,26 @@ fn a_row_in_an_unknown_state_stops_only_its_own_run() {
         assert_eq!(run.text("state").unwrap(), "running");
     });
 }
+
+#[test]
+fn a_run_of_a_dag_paused_meanwhile_ends_soon_after_its_last_task() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({}))]).await;
+        run(db, version, &[waiting("a")]).await;
+        let (mut scheduler, _home) = scheduler(db, 1).await;
+        scheduler.tick_now().await.unwrap();
+        assert_eq!(state(db, "a").await, Some(TaskState::Queued));
+        db.exec(db.sql("UPDATE dag SET is_paused = ?").bind(true)).await.unwrap();
+        let ended = "UPDATE task_instance SET state = 'success', end_date = ?, updated_at = ?";
+        let now = chrono::Utc::now();
+        db.exec(db.sql(ended).bind(now).bind(now)).await.unwrap();
+
+        let soon = now + chrono::TimeDelta::seconds(20);
+        while run_state(db).await == "running" && chrono::Utc::now() < soon {
+            scheduler.agenda.look_at_named("d".into(), "r".into());
+            scheduler.tick_now().await.unwrap();
+        }
+
+        assert_eq!(run_state(db).await, "success");
+    });
+}

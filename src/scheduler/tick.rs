@@ -143,6 +143,7 @@ impl Scheduler {
             events.triggers();
         }
         let batch = config.get(&keys::scheduler::MAX_DAGRUNS_TO_CREATE_PER_LOOP).max(BATCH);
+        let create = CreateOptions { runs, job_id: job.0, batch, start: batch };
         let mut timers = Timers::new(options.duties.armed(), now);
         timers.hasten(Duty::Orphans, now + ATTACH_LIMIT);
         Ok(Self {
@@ -159,7 +160,7 @@ impl Scheduler {
             job,
             agenda: Agenda::default(),
             seen: Seen::default(),
-            create: CreateOptions { runs, job_id: job.0, batch },
+            create,
             answers: CustomAnswers::new(),
             fernet,
             duty_options: DutyOptions::from_config(config),

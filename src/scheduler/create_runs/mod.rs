@@ -3,6 +3,9 @@
 //! Stock Airflow makes at most one run per Dag and ten Dags per loop, row by row. Here one call makes the next run of
 //! each of many Dags with a few statements; a backlog of one Dag takes one call per run. What is made, in which order and
 //! up to which limits is the same.
+//!
+//! What is made starts in the same transaction, if it may: a Dag that is paused in that moment leaves no queued run behind,
+//! which would then wait until the Dag goes on.
 
 mod asset_triggered;
 mod custom;
@@ -19,6 +22,7 @@ use chrono::{DateTime, Utc};
 
 use slipstream_core::ids::DagId;
 
+use super::start_runs::{self, StartedRuns};
 use crate::store::create_run::{CreatedRun, RunOptions};
 use crate::store::dag_bag::DagBag;
 use crate::store::runs::due;
@@ -35,6 +39,8 @@ pub struct CreateOptions {
     pub job_id: i64,
     /// Most Dags that get a run in one transaction.
     pub batch: i64,
+    /// Most queued runs that start with those that are made; 0 leaves them queued.
+    pub start: i64,
 }
 
 /// Dags per transaction, if `[scheduler] max_dagruns_to_create_per_loop` does not ask for more. That option is there to
@@ -44,8 +50,10 @@ pub const BATCH: i64 = 256;
 /// What one call made.
 #[derive(Debug, Default)]
 pub struct CreatedRuns {
-    /// The new runs, all queued.
+    /// The new runs.
     pub created: Vec<CreatedRun>,
+    /// The queued runs, new ones or others, that were started.
+    pub started: StartedRuns,
     /// Whether another call would find more.
     pub more: More,
     /// Dags with a timetable of the user's: their answers are needed before their runs can be made.
@@ -55,6 +63,7 @@ pub struct CreatedRuns {
 impl CreatedRuns {
     fn add(&mut self, other: Self) {
         self.created.extend(other.created);
+        self.started.add(other.started);
         self.questions.extend(other.questions);
         if other.more == More::Yes {
             self.more = More::Yes;
@@ -114,7 +123,11 @@ async fn apart(db: &Db, context: Context<'_>) -> Result<CreatedRuns, StoreError>
 async fn transaction(db: &Db, context: Context<'_>, among: Among<'_>) -> Result<CreatedRuns, StoreError> {
     retry("create dag runs", async || {
         let tx = db.begin().await?;
-        let made = Step { tx: &tx, context, among }.make().await?;
+        let mut made = Step { tx: &tx, context, among }.make().await?;
+        if !made.created.is_empty() && context.options.start > 0 {
+            made.started =
+                start_runs::in_transaction(&tx, context.bag, context.options.start, context.now).await?;
+        }
         tx.commit().await?;
         Ok(made)
     })

@@ -25,7 +25,7 @@ pub(crate) fn options() -> CreateOptions {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
     let user = std::process::Command::new("id").arg("-un").output().unwrap();
     let unixname = String::from_utf8(user.stdout).unwrap().trim().to_owned();
-    CreateOptions { runs: RunOptions { run_ids, unixname }, job_id: 7, batch: 100 }
+    CreateOptions { runs: RunOptions { run_ids, unixname }, job_id: 7, batch: 100, start: 0 }
 }
 
 fn file(test: &TestDb) -> std::path::PathBuf {
@@ -99,6 +99,21 @@ async fn a_backlog_is_made_until_the_limit_and_no_further() {
     assert_eq!(runs("newest_only"), Some(1));
     assert_eq!(runs("bad_param"), None);
     assert_eq!(runs("intervals"), Some(16));
+}
+
+#[tokio::test]
+async fn a_run_starts_in_the_transaction_that_makes_it_as_far_as_its_dag_allows() {
+    let Some(test) = seeded().await else { return };
+    let options = CreateOptions { start: 100, ..options() };
+    let bag = DagBag::default();
+    let made = run_once(&test.db, &bag, &options, &CustomAnswers::new(), Utc::now()).await.unwrap();
+
+    let sql = test.db.sql("SELECT run_id, state FROM dag_run WHERE dag_id = 'one_at_a_time'");
+    let rows = test.db.all(sql).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].text("state").unwrap(), "running");
+    let run_id = rows[0].text("run_id").unwrap();
+    assert!(made.started.started.iter().any(|run| run.run_id.as_str() == run_id));
 }
 
 #[tokio::test]
