@@ -81,9 +81,18 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let log = LogWake::new();
     let service =
         Service::start(&config, &db, &log, &shutdown).map_err(|error| Failure::new(Exit::Config, error))?;
+    let events = EventWake::default();
+    let engine = Engine::new(
+        db.clone(),
+        scheduler::run_options(&config).map_err(Failure::failed)?,
+        log.clone(),
+        events.clone(),
+        Asker::python(&config),
+    )
+    .telling(airflow_events(&config));
     if let Some(server) = served(HealthServer::bind(&config, &db, &hostname).await) {
         let more = match config.get(&keys::slipstream::EVENTS_HTTP) {
-            true => http::router(service.clone()),
+            true => http::router(service.clone(), engine.sibling()),
             false => Router::new(),
         };
         servers.spawn(log_end(server.run(more, shutdown.clone())));
@@ -105,21 +114,12 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let (executors, reports) = Executors::start(&config, roster, &interpreter, local).await?;
     let context = sources::Context {
         db: db.clone(),
-        wake: log.clone(),
+        wake: log,
         limits: Limits::of(&config),
         options: execution_options(&config),
         hostname: hostname.clone(),
         pace: sources::Pace::default(),
     };
-    let events = EventWake::default();
-    let engine = Engine::new(
-        db.clone(),
-        scheduler::run_options(&config).map_err(Failure::failed)?,
-        log,
-        events.clone(),
-        Asker::python(&config),
-    )
-    .telling(airflow_events(&config));
     servers.spawn(engine.python_lane().run(shutdown.clone()));
     servers.spawn(engine.run(shutdown.clone()));
     let python = UsersPython::find(&config).await;

@@ -8,6 +8,7 @@ mod host;
 mod interpreter;
 mod launch;
 mod lazy;
+pub mod package;
 pub mod plugins;
 mod service;
 mod sources;

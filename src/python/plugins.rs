@@ -46,7 +46,11 @@ fn has_local_settings(folder: &Path) -> bool {
 fn has_entry_points(site: &Path) -> bool {
     let info =
         |path: &PathBuf| path.extension().is_some_and(|kind| kind == "dist-info" || kind == "egg-info");
-    entries(site).filter(info).any(|path| {
+    // The page of ours is for the api-server alone.
+    let ours = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("slipstream_airflow-"))
+    };
+    entries(site).filter(info).filter(|path| !ours(path)).any(|path| {
         let points = fs::read_to_string(path.join("entry_points.txt")).unwrap_or_default();
         points.contains("[airflow.plugins]")
             || points.contains("[airflow.policy]")

@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::exit::Failure;
 use super::start;
-use crate::python::Interpreter;
+use crate::python::{Interpreter, package};
 use crate::runtime::Shutdown;
 use crate::telemetry::logging::{self, Verbosity};
 
@@ -95,12 +95,28 @@ fn programs(place: &Place, interpreter: &Interpreter, options: &Options) -> Vec<
         arguments: [&[name], verbose].concat().into_iter().map(str::to_owned).collect(),
         env: place.env.clone(),
     };
+    let mut env = place.env.clone();
+    env.extend(page(place));
     let airflow = |name: &'static str| Program {
         name,
         path: interpreter.path().to_owned(),
         arguments: ["-m", "airflow", name].map(str::to_owned).to_vec(),
-        env: place.env.clone(),
+        env: env.clone(),
     };
     // The worker is started by the scheduler.
     vec![airflow("api-server"), slipstream("scheduler"), slipstream("dag-processor"), airflow("triggerer")]
+}
+
+/// Where Airflow's own processes find the page of ours, which is not installed in their environment. Without a wheel there
+/// the package is written beside the database.
+fn page(place: &Place) -> Option<(String, String)> {
+    let folder = place.home.join("slipstream").join("python");
+    if let Err(error) = package::write(&folder) {
+        tracing::warn!(%error, "{} cannot be written: the UI goes without Slipstream's page", folder.display());
+        return None;
+    }
+    let before = std::env::var_os("PYTHONPATH");
+    let path = std::iter::once(folder).chain(before.iter().flat_map(std::env::split_paths));
+    let path = std::env::join_paths(path).ok()?.into_string().ok()?;
+    Some(("PYTHONPATH".to_owned(), path))
 }

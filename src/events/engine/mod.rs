@@ -106,9 +106,14 @@ impl Engine {
 
     /// What evaluates the triggers that ask Python, to be run beside this engine.
     pub fn python_lane(&self) -> PythonLane {
+        PythonLane::new(self.sibling(), self.asks.subscribe())
+    }
+
+    /// Another engine on the same database, which tells the same scheduler.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
         let (db, options, asker) = (self.db.clone(), self.options.clone(), self.asker.clone());
-        let engine = Self::new(db, options, self.log.clone(), self.scheduler.clone(), asker);
-        PythonLane::new(engine, self.asks.subscribe())
+        Self::new(db, options, self.log.clone(), self.scheduler.clone(), asker)
     }
 
     /// Tells all changes of these Dags' runs and tasks, and what their tasks make of assets, whether a trigger waits for

@@ -10,11 +10,12 @@
 //! | `GET /events/stream` | Server-Sent Events, resumed by `Last-Event-ID` |
 //! | `POST /events/hooks/NAME` | a webhook with a signature |
 //! | `/events/subscriptions…` | durable named subscriptions |
-//! | `/triggers…` | triggers, see [`triggers`] |
+//! | `/triggers…` | triggers, see [`triggers`], and what they could not judge, see [`letters`] |
 
 mod body;
 mod error;
 mod hooks;
+mod letters;
 mod list;
 mod query;
 mod send;
@@ -30,10 +31,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
+use super::engine::Engine;
 use super::service::Service;
 
-/// All routes below `/events`.
-pub fn router(service: Service) -> Router {
+/// All routes below `/events` and `/triggers`; `engine` puts events to triggers again when a person asks for it.
+pub fn router(service: Service, engine: Engine) -> Router {
     let limit = DefaultBodyLimit::max(service.limits.batch);
     Router::new()
         .route("/events", get(list::list).post(send::send))
@@ -44,6 +46,7 @@ pub fn router(service: Service) -> Router {
         .route("/events/{position}", get(list::one))
         .merge(subscriptions::routes())
         .merge(triggers::routes())
+        .merge(letters::routes(engine))
         .layer(limit)
         .with_state(service)
 }

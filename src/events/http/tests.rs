@@ -6,16 +6,21 @@ use std::time::Duration;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
+use slipstream_core::event::Position;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Config;
+use crate::events::engine::{Asker, Engine};
 use crate::events::service::Service;
 use crate::events::wake::LogWake;
-use crate::runtime::Shutdown;
+use crate::runtime::{EventWake, Shutdown};
+use crate::store::create_run::RunOptions;
 use crate::store::events::tokens::{self, Right};
 use crate::store::events::{self, Filter, Match};
+use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::testing::{self, at};
+use crate::store::triggers::{dead_letters, registry};
 use crate::store::{Conn, Db, own_tables};
 
 /// A server of the log on a database.
@@ -34,7 +39,8 @@ impl Server {
         let service = Service::start(&config, db, &LogWake::new(), &shutdown).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = super::router(service.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let router =
+            super::router(service.clone(), engine(db)).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, service, _asker: asker }
     }
@@ -78,6 +84,13 @@ impl Server {
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
     }
+}
+
+/// What judges again, when a person asks for it.
+fn engine(db: &Db) -> Engine {
+    let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
+    let options = RunOptions { run_ids, unixname: "tests".to_owned() };
+    Engine::new(db.clone(), options, LogWake::new(), EventWake::default(), Asker::nobody())
 }
 
 fn event(id: &str) -> Value {
@@ -316,7 +329,7 @@ fn without_a_token_only_this_machine_is_answered() {
             let mut request = request.body(axum::body::Body::empty()).unwrap();
             let peer: SocketAddr = peer.parse().unwrap();
             request.extensions_mut().insert(ConnectInfo(peer));
-            let mut router = super::router(server.service.clone());
+            let mut router = super::router(server.service.clone(), engine(&server.service.db));
             let answer = tower_service::Service::call(&mut router, request).await.unwrap();
             let challenged = answer.headers().contains_key(header::WWW_AUTHENTICATE);
             assert_eq!(challenged, answer.status() == StatusCode::UNAUTHORIZED);
@@ -463,5 +476,42 @@ fn triggers_are_added_paused_explained_and_deleted() {
         let (status, _) = server.call(Method::GET, "/triggers/mine", &[], "").await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert_eq!(server.get("/triggers").await, json!({"triggers": []}));
+    });
+}
+
+#[test]
+fn parked_events_are_listed_tried_again_and_skipped() {
+    testing::on_each_database(async |db| {
+        let server = Server::start(db, &[]).await;
+        testing::dag(db, "d").await;
+        let spec = json!({"version": 1, "on": {"event": {"key": "k"}}, "do": {"run": {}}});
+        let new = json!({"name": "mine", "dag_id": "d", "spec": spec}).to_string();
+        let json = [("content-type", "application/json")];
+        server.call(Method::POST, "/triggers", &json, &new).await;
+        let timetable = json!({"__type": "airflow.timetables.simple.NullTimetable", "__var": {}});
+        let dag = json!({"dag_id": "d", "tasks": [], "timetable": timetable, "timezone": "UTC"});
+        testing::serialized_dag(db, "d", dag).await;
+        let trigger = registry::named(db, "mine").await.unwrap().id;
+        for (position, subject) in [(1, "k"), (2, "other")] {
+            server.send(&json!({"type": "t", "subject": subject})).await;
+            dead_letters::park(db, trigger, "", Position(position), "no such field", at(0)).await.unwrap();
+        }
+        // The engine of this scheduler has come so far.
+        let cursor = "INSERT INTO slipstream_cursor (name, position) VALUES ('engine', 2) \
+             ON CONFLICT (name) DO UPDATE SET position = 2";
+        db.exec(db.sql(cursor)).await.unwrap();
+        let parked = server.get("/triggers/mine/letters").await;
+        assert_eq!(parked["letters"][0]["error"], "no such field", "{parked}");
+
+        let one = r#"{"position": 1}"#;
+        let (status, answer) = server.call(Method::POST, "/triggers/mine/retry", &json, one).await;
+        assert_eq!((status, answer), (StatusCode::OK, json!({"tried": 1})));
+        let firings = db.sql("SELECT count(*) AS n FROM slipstream_firing WHERE position = 1");
+        assert_eq!(db.one(firings).await.unwrap().unwrap().int("n").unwrap(), 1);
+        let (_, answer) = server.call(Method::POST, "/triggers/mine/skip", &json, "{}").await;
+        assert_eq!(answer, json!({"skipped": 1}));
+        assert_eq!(server.get("/triggers/mine/letters").await, json!({"letters": []}));
+        let (status, answer) = server.call(Method::POST, "/triggers/nobody/retry", &json, "{}").await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{answer}");
     });
 }
