@@ -97,6 +97,10 @@ test-celery: build ## CeleryExecutor with Redis and with RabbitMQ, and harm to w
 test-kubernetes: build ## KubernetesExecutor against a small API server that runs pods as processes (minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/executors/kubernetes.py
 
+.PHONY: test-ui
+test-ui: build ## The page in Airflow's UI, in a headless Chromium (minutes; installs Chromium)
+	tests/ui/run.sh $(ARGS)
+
 .PHONY: bench-events
 bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/events/bench.py $(ARGS)

@@ -35,12 +35,12 @@ const when = (time) => (time ? new Date(time).toLocaleString() : "");
 const tone = (state) => ({ success: "good", active: "good", done: "good", failed: "bad", upstream_failed: "bad", parked: "bad" })[state] ?? "busy";
 const colored = (state) => el("span", { class: tone(state) }, state ?? "none");
 
+/** How long ago, with the time itself to be pointed at. */
 function ago(time) {
   if (!time) return "";
   const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
-  if (seconds < 90) return `${Math.round(seconds)} s ago`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
-  return when(time);
+  const told = seconds < 90 ? `${Math.round(seconds)} s ago` : seconds < 5400 ? `${Math.round(seconds / 60)} min ago` : when(time);
+  return el("time", { datetime: time, title: when(time) }, told);
 }
 
 function length(seconds) {
@@ -228,7 +228,7 @@ async function refresh() {
     view.replaceChildren(...parts);
     if (focused instanceof HTMLInputElement && view.contains(focused)) focused.focus();
     live.textContent = new Date().toLocaleTimeString();
-    const { counts } = current === "overview" ? { counts: {} } : await ask("overview");
+    const { counts } = await ask("overview");
     const waiting = (counts?.parked ?? 0) + (counts?.failed ?? 0);
     const badge = document.getElementById("parked");
     badge.hidden = waiting === 0;
