@@ -19,10 +19,10 @@ pub enum Report {
     Failed,
 }
 
-/// News from an executor.
+/// What became of work that an executor was given. It has to be brought into the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum ExecutorEvent {
+pub enum WorkEvent {
     /// The process of a task is gone and all that it reported is in the database (`process_executor_events`).
     TaskEnded {
         /// Whose.
@@ -51,8 +51,6 @@ pub enum ExecutorEvent {
         /// `task_instance.id` of each.
         tis: Vec<Uuid>,
     },
-    /// A hosted executor has started, or started again.
-    Ready,
     /// A callback's process has started: its row goes to `running`.
     CallbackStarted {
         /// `callback.id`.
@@ -67,6 +65,12 @@ pub enum ExecutorEvent {
         /// What goes to `callback.output`.
         info: Option<String>,
     },
+}
+
+/// News from an executor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ExecutorEvent {
     /// A task changed a state in the database: look at this run now. Only a hint; losing it costs latency only.
     Changed {
         /// The Dag.
@@ -74,10 +78,21 @@ pub enum ExecutorEvent {
         /// The run.
         run_id: RunId,
     },
+    /// A hosted executor has started, or started again.
+    Ready,
     /// The executor is (again) connected with its worker, and this is what the worker holds: a scheduler that has just
     /// started adopts it. What this executor handed over itself is its own care: workloads that a killed worker took with
     /// it are handed over again, and come back as `TaskEnded` if they had been started.
     Attached(Attached),
+    /// What became of work.
+    #[serde(untagged)]
+    Work(WorkEvent),
+}
+
+impl From<WorkEvent> for ExecutorEvent {
+    fn from(event: WorkEvent) -> Self {
+        Self::Work(event)
+    }
 }
 
 /// What a worker holds at the moment of a connection.

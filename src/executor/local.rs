@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-use super::event::ExecutorEvent;
+use super::event::{ExecutorEvent, WorkEvent};
 use super::place::Place;
 use super::wire::{self, FromWorker, PROTOCOL, ToWorker};
 use super::workload::{Workload, WorkloadKey, WorkloadTi};
@@ -402,15 +402,17 @@ impl Link {
 /// The workload that an event ends.
 fn ended(event: &ExecutorEvent) -> Option<WorkloadKey> {
     match event {
-        ExecutorEvent::TaskEnded { key, ti_id, .. } => {
+        ExecutorEvent::Work(WorkEvent::TaskEnded { key, ti_id, .. }) => {
             Some(WorkloadKey::Task { ti_id: *ti_id, try_number: key.try_number })
         }
-        ExecutorEvent::CallbackEnded { id, .. } => Some(WorkloadKey::Callback { id: *id }),
-        ExecutorEvent::CallbackStarted { .. }
+        ExecutorEvent::Work(WorkEvent::CallbackEnded { id, .. }) => Some(WorkloadKey::Callback { id: *id }),
+        ExecutorEvent::Work(
+            WorkEvent::CallbackStarted { .. }
+            | WorkEvent::Placed { .. }
+            | WorkEvent::Revoked { .. }
+            | WorkEvent::NotAdopted { .. },
+        )
         | ExecutorEvent::Changed { .. }
-        | ExecutorEvent::Placed { .. }
-        | ExecutorEvent::Revoked { .. }
-        | ExecutorEvent::NotAdopted { .. }
         | ExecutorEvent::Ready
         | ExecutorEvent::Attached(_) => None,
     }

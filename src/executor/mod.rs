@@ -12,7 +12,7 @@ pub mod set;
 pub mod wire;
 pub mod workload;
 
-pub use event::{Attached, ExecutorEvent, Report};
+pub use event::{Attached, ExecutorEvent, Report, WorkEvent};
 pub use hosted::HostedExecutor;
 pub use local::{LocalExecutor, LocalOptions};
 pub use log_path::{LogTemplate, LogTemplateError};

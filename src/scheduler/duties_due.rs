@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::duties::orphaned_tasks::Fate;
 use super::duties::{self, stuck_in_queued::StuckOptions};
-use super::executor_events::Ended;
+use super::executor_events::Told;
 use super::tick::Scheduler;
 use super::timers::Duty;
 use crate::config::{Config, keys};
 use crate::executor::hosted::Adoptable;
-use crate::executor::{Executor, Report};
+use crate::executor::{Executor, Report, WorkEvent};
 use crate::store::StoreError;
 use crate::store::duties::orphans::Orphan;
 use crate::telemetry::metrics;
@@ -159,7 +159,9 @@ impl Scheduler {
                 continue;
             };
             executor.give_up(ti.id, &ti.key);
-            self.ended.push(Ended::Task { key: ti.key, executor: index, report: Report::Failed, info: None });
+            let event =
+                WorkEvent::TaskEnded { key: ti.key, ti_id: ti.id, report: Report::Failed, info: None };
+            self.ended.push(Told { from: index, event });
         }
         Ok(())
     }

@@ -1,12 +1,10 @@
 //! Commands on tasks in whole rounds of the loop, on real databases. The event engine's part is written by hand.
 
 use serde_json::{Value, json};
-use slipstream_core::executor::ExecutorIndex;
 use slipstream_core::state::{RunState, TaskState};
 use uuid::Uuid;
 
-use super::executor_events::Ended;
-use super::tests::{Events, dag, key, run, run_state, scheduler_with, state, waiting};
+use super::tests::{Events, dag, key, run, run_state, scheduler_with, state, told, waiting};
 use super::tick::Scheduler;
 use crate::executor::Report;
 use crate::runtime::EventWake;
@@ -114,7 +112,7 @@ async fn killed(scheduler: &mut Scheduler, db: &Db, task: &str, try_number: i32)
     let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
     db.exec(adopt).await.unwrap();
     let key = key(task, try_number);
-    let ended = Ended::Task { key, executor: ExecutorIndex(0), report: Report::Success, info: None };
+    let ended = told(key, Report::Success);
     scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
     look(scheduler).await;
 }

@@ -13,7 +13,7 @@ use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
 use super::tick::Scheduler;
-use crate::executor::Report;
+use crate::executor::{Report, WorkEvent};
 use crate::store::audit_log;
 use crate::store::callbacks::{self, CallbackRequest, EmailKind};
 use crate::store::commands;
@@ -23,51 +23,13 @@ use crate::store::failure::{self, FailedTask, Failure, log_entry};
 use crate::store::{StoreError, Tx, retry};
 use crate::telemetry::metrics;
 
-/// News about work that an executor was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// A try's process is gone.
-    Task {
-        /// The task instance and its try.
-        key: TiKey,
-        /// Who says so.
-        executor: ExecutorIndex,
-        /// What the executor made of it.
-        report: Report,
-        /// Its words, if any.
-        info: Option<String>,
-    },
-    /// The executor has its own name for a try.
-    Placed {
-        /// The task instance and its try.
-        key: TiKey,
-        /// The name.
-        info: Option<String>,
-    },
-    /// A task instance that was stuck in the queue was taken back from its executor.
-    Revoked {
-        /// `task_instance.id`.
-        ti_id: Uuid,
-    },
-    /// Task instances that an executor does not adopt.
-    NotAdopted {
-        /// `task_instance.id` of each.
-        tis: Vec<Uuid>,
-    },
-    /// A callback's process has started.
-    CallbackStarted {
-        /// `callback.id`.
-        id: Uuid,
-    },
-    /// A callback's process is gone.
-    Callback {
-        /// `callback.id`.
-        id: Uuid,
-        /// Whether it ended well.
-        report: Report,
-        /// What goes to `callback.output`.
-        info: Option<String>,
-    },
+/// What an executor says about work that it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    /// Who says so.
+    pub(super) from: ExecutorIndex,
+    /// What.
+    pub(super) event: WorkEvent,
 }
 
 /// A try that ended without a word in the database.
@@ -128,17 +90,17 @@ impl Scheduler {
     /// Brings the database in line with what the executor reports.
     pub(super) async fn process_ended(
         &mut self,
-        ended: &[Ended],
+        ended: &[Told],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         self.process_callbacks(ended).await?;
         self.process_hosted(ended, now).await?;
         let mut tries: Tries<'_> = HashMap::new();
-        for event in ended {
-            if let Ended::Task { key, executor, report, info } = event
+        for told in ended {
+            if let WorkEvent::TaskEnded { key, report, info, .. } = &told.event
                 && *report != Report::Settled
             {
-                tries.insert(key, Said { executor: *executor, report: *report, info: info.as_deref() });
+                tries.insert(key, Said { executor: told.from, report: *report, info: info.as_deref() });
             }
         }
         if tries.is_empty() {
@@ -153,12 +115,8 @@ impl Scheduler {
         for (dag_id, run_id) in mended.runs {
             self.agenda.look_at_named(dag_id, run_id);
         }
-        self.put_off.extend(
-            ended
-                .iter()
-                .filter(|event| matches!(event, Ended::Task { key, .. } if mended.locked.contains(key)))
-                .cloned(),
-        );
+        let locked = |told: &&Told| matches!(&told.event, WorkEvent::TaskEnded { key, .. } if mended.locked.contains(key));
+        self.put_off.extend(ended.iter().filter(locked).cloned());
         Ok(())
     }
 
@@ -263,15 +221,15 @@ impl Scheduler {
     }
 
     /// What only hosted executors say.
-    async fn process_hosted(&mut self, ended: &[Ended], now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn process_hosted(&mut self, ended: &[Told], now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut revoked = Vec::new();
-        for event in ended {
+        for Told { event, .. } in ended {
             match event {
-                Ended::Placed { key, info } => {
+                WorkEvent::Placed { key, info } => {
                     ended_tis::set_external_id(&self.db, key, info.as_deref(), now).await?;
                 }
-                Ended::Revoked { ti_id } => revoked.push(*ti_id),
-                Ended::NotAdopted { tis } => self.reset_not_adopted(tis, now).await?,
+                WorkEvent::Revoked { ti_id } => revoked.push(*ti_id),
+                WorkEvent::NotAdopted { tis } => self.reset_not_adopted(tis, now).await?,
                 _ => {}
             }
         }
@@ -281,18 +239,18 @@ impl Scheduler {
         Ok(())
     }
 
-    async fn process_callbacks(&self, ended: &[Ended]) -> Result<(), StoreError> {
-        for event in ended {
+    async fn process_callbacks(&self, ended: &[Told]) -> Result<(), StoreError> {
+        for Told { event, .. } in ended {
             let (id, state, output) = match event {
-                Ended::Task { .. }
-                | Ended::Placed { .. }
-                | Ended::Revoked { .. }
-                | Ended::NotAdopted { .. } => continue,
-                Ended::CallbackStarted { id } => (*id, "running", None),
-                Ended::Callback { id, report: Report::Failed, info } => {
+                WorkEvent::TaskEnded { .. }
+                | WorkEvent::Placed { .. }
+                | WorkEvent::Revoked { .. }
+                | WorkEvent::NotAdopted { .. } => continue,
+                WorkEvent::CallbackStarted { id } => (*id, "running", None),
+                WorkEvent::CallbackEnded { id, report: Report::Failed, info } => {
                     (*id, "failed", Some(info.as_deref().unwrap_or("Execution failed")))
                 }
-                Ended::Callback { id, .. } => (*id, "success", None),
+                WorkEvent::CallbackEnded { id, .. } => (*id, "success", None),
             };
             tracing::info!(callback = %id, "the callback is now in state {state}");
             callbacks::set_outcome(&self.db, id, state, output).await?;

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 use slipstream_core::executor::ExecutorIndex;
-use slipstream_core::ids::MapIndex;
+use slipstream_core::ids::{MapIndex, TiKey};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
-use super::executor_events::Ended;
+use super::executor_events::Told;
 use super::options::{End, Loops};
 use super::tick::{Links, Scheduler};
 use super::users_python::UsersPython;
 use crate::config::Config;
 use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::place::Place;
-use crate::executor::{Executors, Report};
+use crate::executor::{Executors, Report, WorkEvent};
 use crate::runtime::EventWake;
 use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
 use crate::store::{Conn, Db};
@@ -50,6 +50,12 @@ pub(super) async fn run(db: &Db, version: Uuid, tis: &[NewTi]) {
         ti.insert(db).await;
     }
     db.exec(db.sql("UPDATE task_instance SET dag_version_id = ?").bind(version)).await.unwrap();
+}
+
+/// What the worker says when a try's process is gone.
+pub(super) fn told(key: TiKey, report: Report) -> Told {
+    let event = WorkEvent::TaskEnded { key, ti_id: Uuid::nil(), report, info: None };
+    Told { from: ExecutorIndex(0), event }
 }
 
 pub(super) fn waiting(task: &str) -> NewTi {
@@ -162,8 +168,7 @@ fn a_task_whose_process_died_without_a_word_is_tried_again() {
         let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
         db.exec(adopt).await.unwrap();
 
-        let ended =
-            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Success, info: None };
+        let ended = told(key("a", 1), Report::Success);
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, Some(TaskState::UpForRetry));
@@ -187,8 +192,7 @@ fn a_task_of_a_pinned_run_fails_as_the_version_of_its_run_says() {
             db.sql("UPDATE dag_run SET bundle_version = 'abc', created_dag_version_id = ?").bind(version);
         db.exec(pin).await.unwrap();
 
-        let ended =
-            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Success, info: None };
+        let ended = told(key("a", 1), Report::Success);
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, Some(TaskState::UpForRetry));
@@ -204,8 +208,7 @@ fn a_task_that_was_cleared_while_it_ran_starts_again_though_its_row_has_a_new_id
         let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
         db.exec(adopt).await.unwrap();
 
-        let ended =
-            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Success, info: None };
+        let ended = told(key("a", 1), Report::Success);
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, None);
@@ -219,8 +222,7 @@ fn a_task_that_reported_its_own_end_is_left_alone() {
         run(db, version, &[NewTi::new("d", "r", "a").state(TaskState::Scheduled)]).await;
         let (mut scheduler, _home) = scheduler(db, 4).await;
 
-        let ended =
-            Ended::Task { key: key("a", 1), executor: ExecutorIndex(0), report: Report::Settled, info: None };
+        let ended = told(key("a", 1), Report::Settled);
         scheduler.process_ended(&[ended], testing::at(60)).await.unwrap();
 
         assert_eq!(state(db, "a").await, Some(TaskState::Scheduled));

@@ -18,7 +18,7 @@ use super::custom_timetables::CustomTimetables;
 use super::duties::metrics::TiGauges;
 use super::duties_due::DutyOptions;
 use super::event_tasks::EventMemory;
-use super::executor_events::Ended;
+use super::executor_events::Told;
 use super::listeners::{Lifecycle, Listeners};
 use super::look_around::{Clocks, later};
 use super::options::{End, Options, Round};
@@ -26,7 +26,9 @@ use super::preparing::Preparing;
 use super::timers::{Duty, Timers};
 use super::users_python::UsersPython;
 use crate::config::{Config, keys};
-use crate::executor::{Attached, Executor, ExecutorEvent, Executors, LogTemplate, LogTemplateError, Reports};
+use crate::executor::{
+    Attached, Executor, ExecutorEvent, Executors, LogTemplate, LogTemplateError, Reports, WorkEvent,
+};
 use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
@@ -90,9 +92,9 @@ pub struct Scheduler {
     /// The event engine's hints, if there is one.
     pub(super) events: Option<EventWake>,
     pub(super) event_memory: EventMemory,
-    pub(super) ended: Vec<Ended>,
+    pub(super) ended: Vec<Told>,
     /// What could not be processed because another transaction held the row; tried again at the next poll.
-    pub(super) put_off: Vec<Ended>,
+    pub(super) put_off: Vec<Told>,
     pub(super) timers: Timers,
     pub(super) clocks: Clocks,
     pub(super) custom: CustomTimetables,
@@ -269,30 +271,33 @@ impl Scheduler {
         self.clocks.heard_of_tasks(Utc::now());
         match event {
             ExecutorEvent::Changed { dag_id, run_id } => self.agenda.look_at_named(dag_id, run_id),
-            ExecutorEvent::TaskEnded { key, report, info, .. } => {
-                self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
-                self.agenda.enqueue = true;
-                // Of tasks that talk with the api-server, it tells the listeners.
-                if matches!(self.executors.get(from), Some(Executor::Local(_))) {
-                    self.listeners.task_ended(&key);
-                }
-                self.ended.push(Ended::Task { key, executor: from, report, info });
-            }
-            ExecutorEvent::CallbackStarted { id } => self.ended.push(Ended::CallbackStarted { id }),
-            ExecutorEvent::CallbackEnded { id, report, info } => {
-                self.agenda.callbacks = true;
-                self.ended.push(Ended::Callback { id, report, info });
-            }
             ExecutorEvent::Attached(attached) => self.attached(&attached),
-            ExecutorEvent::Placed { key, info } => self.ended.push(Ended::Placed { key, info }),
-            ExecutorEvent::Revoked { ti_id } => self.ended.push(Ended::Revoked { ti_id }),
-            ExecutorEvent::NotAdopted { tis } => self.ended.push(Ended::NotAdopted { tis }),
+            ExecutorEvent::Work(event) => self.note_work(from, event),
             ExecutorEvent::Ready => {
                 self.agenda.enqueue = true;
                 self.agenda.callbacks = true;
                 self.timers.hasten(Duty::Orphans, Utc::now());
             }
         }
+    }
+
+    fn note_work(&mut self, from: ExecutorIndex, event: WorkEvent) {
+        match &event {
+            WorkEvent::TaskEnded { key, .. } => {
+                self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
+                self.agenda.enqueue = true;
+                // Of tasks that talk with the api-server, it tells the listeners.
+                if matches!(self.executors.get(from), Some(Executor::Local(_))) {
+                    self.listeners.task_ended(key);
+                }
+            }
+            WorkEvent::CallbackEnded { .. } => self.agenda.callbacks = true,
+            WorkEvent::Placed { .. }
+            | WorkEvent::Revoked { .. }
+            | WorkEvent::NotAdopted { .. }
+            | WorkEvent::CallbackStarted { .. } => {}
+        }
+        self.ended.push(Told { from, event });
     }
 
     /// A worker that holds work of a predecessor: adopt it now rather than at the next check.

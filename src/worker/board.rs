@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::supervise::Order;
 use crate::executor::wire::FromWorker;
-use crate::executor::{Attached, ExecutorEvent, Report, Workload, WorkloadKey};
+use crate::executor::{Attached, ExecutorEvent, Report, WorkEvent, Workload, WorkloadKey};
 
 /// A connected scheduler.
 pub(super) type SessionId = u64;
@@ -75,7 +75,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct News {
-    event: ExecutorEvent,
+    event: WorkEvent,
     owner: Option<SessionId>,
 }
 
@@ -124,7 +124,7 @@ impl Board {
         let _ = out.send(FromWorker::Welcome { worker: self.worker, pid: std::process::id(), held });
         for (seq, news) in self.unconfirmed.iter_mut().filter(|(_, news)| news.owner.is_none()) {
             news.owner = Some(id);
-            let _ = out.send(FromWorker::Event { seq: Some(*seq), event: news.event.clone() });
+            let _ = out.send(FromWorker::Event { seq: Some(*seq), event: news.event.clone().into() });
         }
         self.sessions.insert(id, out);
         id
@@ -211,21 +211,21 @@ impl Board {
     }
 
     /// A workload's process is gone: frees its slot and tells its scheduler.
-    pub(super) fn end(&mut self, slot: SlotId, event: ExecutorEvent) {
+    pub(super) fn end(&mut self, slot: SlotId, event: WorkEvent) {
         let owner = self.slots.remove(&slot).and_then(|slot| slot.owner);
         self.tell(owner, event);
     }
 
     /// News that must arrive.
-    pub(super) fn tell(&mut self, owner: Option<SessionId>, event: ExecutorEvent) {
+    pub(super) fn tell(&mut self, owner: Option<SessionId>, event: WorkEvent) {
         let seq = self.next_number();
         if let Some(owner) = owner {
-            self.say(owner, FromWorker::Event { seq: Some(seq), event: event.clone() });
+            self.say(owner, FromWorker::Event { seq: Some(seq), event: event.clone().into() });
         }
         self.unconfirmed.insert(seq, News { event, owner });
     }
 
-    pub(super) fn tell_owner_of(&mut self, slot: SlotId, event: ExecutorEvent) {
+    pub(super) fn tell_owner_of(&mut self, slot: SlotId, event: WorkEvent) {
         let owner = self.slots.get(&slot).and_then(|slot| slot.owner);
         self.tell(owner, event);
     }
@@ -304,14 +304,12 @@ fn task_id(workload: &Workload) -> Option<Uuid> {
 }
 
 /// The event that ends a workload.
-pub(super) fn ended(workload: &Workload, report: Report, info: Option<String>) -> ExecutorEvent {
+pub(super) fn ended(workload: &Workload, report: Report, info: Option<String>) -> WorkEvent {
     match workload {
         Workload::ExecuteTask(task) => {
-            ExecutorEvent::TaskEnded { key: task.ti.key(), ti_id: task.ti.id, report, info }
+            WorkEvent::TaskEnded { key: task.ti.key(), ti_id: task.ti.id, report, info }
         }
-        Workload::ExecuteCallback(work) => {
-            ExecutorEvent::CallbackEnded { id: work.callback.id, report, info }
-        }
+        Workload::ExecuteCallback(work) => WorkEvent::CallbackEnded { id: work.callback.id, report, info },
     }
 }
 

@@ -14,7 +14,7 @@ use super::server::Servers;
 use super::settings::Settings;
 use super::supervise::{Watcher, supervise};
 use crate::executor::wire::ToWorker;
-use crate::executor::{ExecutorEvent, Workload};
+use crate::executor::{ExecutorEvent, WorkEvent, Workload};
 
 /// What starts the processes of each kind of workload.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
                 outcome
             }
             Workload::ExecuteCallback(work) => {
-                self.board().tell_owner_of(slot, ExecutorEvent::CallbackStarted { id: work.callback.id });
+                self.board().tell_owner_of(slot, WorkEvent::CallbackStarted { id: work.callback.id });
                 let answers = self.servers.for_callback();
                 callback::supervise(work, &self.settings, &self.launchers.callbacks, answers, &mut orders)
                     .await

@@ -12,7 +12,7 @@ use super::fake::{execute, settings};
 use super::{WorkerOptions, run};
 use crate::executor::{
     BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, ExecutorEvent, LocalExecutor, LocalOptions,
-    LogTemplate, Place, Report, Workload, log_path::DEFAULT_LOG_TEMPLATE,
+    LogTemplate, Place, Report, WorkEvent, Workload, log_path::DEFAULT_LOG_TEMPLATE,
 };
 use crate::python::Interpreter;
 use crate::runtime::Shutdown;
@@ -147,7 +147,7 @@ async fn next_end(events: &mut mpsc::UnboundedReceiver<ExecutorEvent>) -> (Strin
     let mut changed = false;
     loop {
         match events.recv().await.unwrap() {
-            ExecutorEvent::TaskEnded { key, report, .. } => {
+            ExecutorEvent::Work(WorkEvent::TaskEnded { key, report, .. }) => {
                 return (key.task_id.to_string(), report, changed);
             }
             ExecutorEvent::Changed { .. } => changed = true,
@@ -402,7 +402,9 @@ fn a_callback_runs_and_its_end_is_told() {
             for (path, expected) in [("helper.tell", Report::Success), ("helper.absent", Report::Failed)] {
                 executor.queue(vec![callback(path)]);
                 loop {
-                    if let ExecutorEvent::CallbackEnded { report, .. } = events.recv().await.unwrap() {
+                    if let ExecutorEvent::Work(WorkEvent::CallbackEnded { report, .. }) =
+                        events.recv().await.unwrap()
+                    {
                         assert_eq!(report, expected, "{path}");
                         break;
                     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::held::{Phase, Resend};
 use super::message::{Event, Facts, HostedKey, Queued, Said};
 use super::{HostOptions, Shared, launch};
-use crate::executor::event::{ExecutorEvent, Report};
+use crate::executor::event::{ExecutorEvent, Report, WorkEvent};
 use crate::python::{HostProcess, PythonError};
 
 /// Before the first new attempt with a process that failed; doubled each time, up to [`LONGEST_PAUSE`].
@@ -321,25 +321,25 @@ impl Link {
             _ => None,
         };
         let event = match (key, report) {
-            (HostedKey::Callback { id }, Some(report)) => ExecutorEvent::CallbackEnded { id, report, info },
-            (HostedKey::Callback { id }, None) if state == "running" => ExecutorEvent::CallbackStarted { id },
+            (HostedKey::Callback { id }, Some(report)) => WorkEvent::CallbackEnded { id, report, info },
+            (HostedKey::Callback { id }, None) if state == "running" => WorkEvent::CallbackStarted { id },
             (HostedKey::Callback { .. }, None) => return,
             (key @ HostedKey::Task { .. }, report) => {
                 let ti_id = self.held.lock().get(&key).map(|entry| entry.id).unwrap_or_default();
                 let HostedKey::Task { dag_id, task_id, run_id, try_number, map_index } = key else { return };
                 let key = slipstream_core::ids::TiKey { dag_id, task_id, run_id, try_number, map_index };
                 match report {
-                    Some(report) => ExecutorEvent::TaskEnded { key, ti_id, report, info },
-                    None if state == "queued" || state == "running" => ExecutorEvent::Placed { key, info },
+                    Some(report) => WorkEvent::TaskEnded { key, ti_id, report, info },
+                    None if state == "queued" || state == "running" => WorkEvent::Placed { key, info },
                     // Airflow takes `restarting` for an end that is neither.
                     None if state == "restarting" => {
-                        ExecutorEvent::TaskEnded { key, ti_id, report: Report::Failed, info }
+                        WorkEvent::TaskEnded { key, ti_id, report: Report::Failed, info }
                     }
                     None => return,
                 }
             }
         };
-        let _ = self.events.send(event);
+        let _ = self.events.send(event.into());
     }
 
     fn answered(
@@ -380,7 +380,7 @@ impl Link {
                     tracing::warn!(%ti_id, "the executor could not take a task back: {why}");
                 } else if ok != json!("unsupported") {
                     held.remove(&key);
-                    let _ = self.events.send(ExecutorEvent::Revoked { ti_id });
+                    let _ = self.events.send(WorkEvent::Revoked { ti_id }.into());
                 }
             }
             (Asked::Other(what), Some(why)) => tracing::warn!("`{what}` of the executor failed: {why}"),
@@ -431,7 +431,7 @@ impl Link {
             "the executor was offered task instances for adoption"
         );
         if !refused.is_empty() {
-            let _ = self.events.send(ExecutorEvent::NotAdopted { tis: refused.to_vec() });
+            let _ = self.events.send(WorkEvent::NotAdopted { tis: refused.to_vec() }.into());
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Mirrors what `SchedulerJobRunner` does with a `BaseExecutor`. Nothing here waits for the process: it is told ids and
 //! answers when it can. One that says nothing for too long, or ends, is replaced after a pause; what it held is offered to
-//! its successor (`try_adopt_task_instances`), and what that does not take comes back as [`ExecutorEvent::NotAdopted`].
+//! its successor (`try_adopt_task_instances`), and what that does not take comes back as [`WorkEvent::NotAdopted`].
 
 mod held;
 mod link;
@@ -23,6 +23,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::event::ExecutorEvent;
+#[cfg(doc)]
+use super::event::WorkEvent;
 use crate::python::{HostProcess, Interpreter, PythonError};
 
 use held::{Held, Phase};
@@ -121,7 +123,7 @@ impl HostedExecutor {
     }
 
     /// Offers task instances of a scheduler that is gone; those that are not taken come back as
-    /// [`ExecutorEvent::NotAdopted`].
+    /// [`WorkEvent::NotAdopted`].
     pub fn adopt(&self, tis: impl IntoIterator<Item = Adoptable>) {
         let mut held = self.held.lock();
         for ti in tis {
@@ -131,7 +133,7 @@ impl HostedExecutor {
         self.tell(Command::Work);
     }
 
-    /// Asks to take a task instance back; [`ExecutorEvent::Revoked`] follows if it could be done (`revoke_task`).
+    /// Asks to take a task instance back; [`WorkEvent::Revoked`] follows if it could be done (`revoke_task`).
     pub fn revoke(&self, ti_id: Uuid, key: TiKey) {
         if self.held.lock().revoking.insert(ti_id) {
             self.tell(Command::Revoke { ti_id, key: HostedKey::from(key) });

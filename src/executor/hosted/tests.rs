@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::testing::{House, PATIENCE};
 use super::{Adoptable, HostedExecutor};
-use crate::executor::event::{ExecutorEvent, Report};
+use crate::executor::event::{ExecutorEvent, Report, WorkEvent};
 use crate::store::testing::{self, NewRun, NewTi};
 use crate::store::{Conn, Db, job};
 
@@ -62,14 +62,17 @@ fn an_executor_in_a_process_of_its_own_works_hangs_crashes_and_goes_on() {
 
         executor.queue_tasks(["a", "b", "x"].map(|task| (ids[task], key(task))));
         for task in ["a", "b"] {
-            let placed = ExecutorEvent::Placed { key: key(task), info: Some(format!("house-{task}")) };
-            assert_eq!(next(&mut events).await, placed);
+            let placed = WorkEvent::Placed { key: key(task), info: Some(format!("house-{task}")) };
+            assert_eq!(next(&mut events).await, placed.into());
         }
         executor.handed_over().await;
         assert_eq!(executor.slots_occupied(), 2, "x has ended already and was not handed over");
         assert_eq!(executor.slots_available(), 30);
         house.tell("success-a");
-        let ExecutorEvent::TaskEnded { key: ended, report, .. } = next(&mut events).await else { panic!() };
+        let ExecutorEvent::Work(WorkEvent::TaskEnded { key: ended, report, .. }) = next(&mut events).await
+        else {
+            panic!()
+        };
         assert_eq!((ended, report), (key("a"), Report::Success));
         assert_eq!(executor.slots_occupied(), 1);
 
@@ -78,27 +81,29 @@ fn an_executor_in_a_process_of_its_own_works_hangs_crashes_and_goes_on() {
         assert_eq!(next(&mut events).await, ExecutorEvent::Ready, "a new process has taken its place");
         assert_eq!(house.read("adopted-b").await, job.to_string());
         house.tell("failed-b");
-        let ExecutorEvent::TaskEnded { key: ended, report, info, .. } = next(&mut events).await else {
+        let ExecutorEvent::Work(WorkEvent::TaskEnded { key: ended, report, info, .. }) =
+            next(&mut events).await
+        else {
             panic!()
         };
         assert_eq!((ended, report, info.as_deref()), (key("b"), Report::Failed, Some("the house says so")));
 
         let c = ids["c"];
         executor.queue_tasks([(c, key("c"))]);
-        assert!(matches!(next(&mut events).await, ExecutorEvent::Placed { .. }));
+        assert!(matches!(next(&mut events).await, ExecutorEvent::Work(WorkEvent::Placed { .. })));
         std::fs::remove_file(house.file("given-c")).unwrap();
         house.tell("crash");
         assert_eq!(next(&mut events).await, ExecutorEvent::Ready);
-        assert_eq!(next(&mut events).await, ExecutorEvent::NotAdopted { tis: vec![c] });
+        assert_eq!(next(&mut events).await, WorkEvent::NotAdopted { tis: vec![c] }.into());
         assert_eq!(executor.slots_occupied(), 0);
 
         let q = ids["q"];
         executor.adopt([Adoptable { ti_id: q, key: key("q"), queued_by_job_id: Some(5) }]);
-        assert_eq!(next(&mut events).await, ExecutorEvent::NotAdopted { tis: vec![q] });
+        assert_eq!(next(&mut events).await, WorkEvent::NotAdopted { tis: vec![q] }.into());
         executor.queue_tasks([(q, key("q"))]);
-        assert!(matches!(next(&mut events).await, ExecutorEvent::Placed { .. }));
+        assert!(matches!(next(&mut events).await, ExecutorEvent::Work(WorkEvent::Placed { .. })));
         executor.revoke(q, key("q"));
-        assert_eq!(next(&mut events).await, ExecutorEvent::Revoked { ti_id: q });
+        assert_eq!(next(&mut events).await, WorkEvent::Revoked { ti_id: q }.into());
 
         executor.end(PATIENCE).await;
         house.read("ended").await;
