@@ -37,7 +37,7 @@ struct Hearing {
     head: Option<i64>,
 }
 
-/// How long a run waits for the event engine before it ends all the same.
+/// How long a run waits for the event engine before it ends all the same, and a task before it starts again.
 const HEARING_LIMIT: TimeDelta = TimeDelta::seconds(30);
 
 impl EventMemory {
@@ -66,7 +66,8 @@ pub(super) struct EventWork {
     pub(super) facts: EventFacts,
     /// The commands that let tasks start.
     causes: BTreeMap<TaskId, Stored>,
-    /// Some commands could not be taken, because another transaction held their instances.
+    /// Some commands could not be taken: another transaction held their instances, or the event log lacks the state that they
+    /// would overwrite.
     pub(super) busy: bool,
 }
 
@@ -116,7 +117,8 @@ impl Pass<'_> {
         work: &mut EventWork,
     ) -> Result<Changed, StoreError> {
         let (dag_id, run_id) = (&run.facts.dag_id, &run.facts.run_id);
-        let locked = load::lock(tx, dag_id, run_id, &commands.keys().collect()).await?;
+        let tasks = commands.keys().collect();
+        let locked = load::lock(tx, dag_id, run_id, &tasks, self.now - HEARING_LIMIT).await?;
         let mut changed = Changed::No;
         for (task_id, stored) in commands {
             if locked.busy.contains(task_id) {
@@ -145,6 +147,7 @@ impl Pass<'_> {
             if !settled.changes.is_empty() {
                 changed = Changed::Yes;
             }
+            work.busy |= settled.waits_for_log;
             if let (Some(opening), Some(index)) = (settled.opening, index) {
                 work.facts.openings.insert(index, opening);
                 let cause = stored.iter().find(|stored| stored.command.id == opening.command);

@@ -1,5 +1,6 @@
 //! Commands on tasks in whole rounds of the loop, on real databases. The event engine's part is written by hand.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use slipstream_core::state::{RunState, TaskState};
 use uuid::Uuid;
@@ -347,6 +348,74 @@ fn a_run_ends_only_when_its_last_events_were_heard() {
         assert_eq!(
             (state(db, "e").await, run_state(db).await.as_str()),
             (Some(TaskState::Skipped), "success")
+        );
+    });
+}
+
+/// What the event engine has told of the Dag and of this task.
+async fn observed(db: &Db, task: &str, state: &str, try_number: i64) {
+    let values = vec![
+        ("dag_id", "d".into()),
+        ("run_id", if task.is_empty() { "" } else { "r" }.into()),
+        ("task_id", task.into()),
+        ("map_index", (-1).into()),
+        ("state", state.into()),
+        ("try_number", try_number.into()),
+        ("seen_at", testing::at(0).into()),
+    ];
+    insert(db, "slipstream_observed", values).await;
+}
+
+async fn written_at(db: &Db, task: &str, moment: DateTime<Utc>) {
+    let sql = db.sql("UPDATE task_instance SET updated_at = ? WHERE task_id = ?").bind(moment).bind(task);
+    db.exec(sql).await.unwrap();
+}
+
+#[test]
+fn a_task_starts_again_only_when_the_log_has_the_end_of_the_execution_before() {
+    on_each_database(async |db| {
+        tables(db).await;
+        let queue = json!({"start": {"mode": "gate", "when_running": "queue"}});
+        let version = dag(db, &[("g", &[], on_event(&queue)), ("h", &[], on_event(&gate()))]).await;
+        run(db, version, &[NewTi::new("d", "r", "g").state(TaskState::Running), waiting("h")]).await;
+        let (mut scheduler, _home) = scheduler(db).await;
+        observed(db, "", "watched", 0).await;
+        observed(db, "g", "running", 1).await;
+        let next = command(db, "g", &queue, 7).await;
+        look(&mut scheduler).await;
+
+        set(db, "g", TaskState::Success).await;
+        written_at(db, "g", Utc::now()).await;
+        look(&mut scheduler).await;
+        assert_eq!((state(db, "g").await, try_number(db, "g").await), (Some(TaskState::Success), 1));
+        assert_eq!((status(db, next).await.as_str(), run_state(db).await.as_str()), ("waiting", "running"));
+
+        let told = db.sql("UPDATE slipstream_observed SET state = 'success' WHERE task_id = 'g'");
+        db.exec(told).await.unwrap();
+        look(&mut scheduler).await;
+        assert_eq!((state(db, "g").await, try_number(db, "g").await), (Some(TaskState::Queued), 2));
+        assert_eq!(status(db, next).await, "done");
+    });
+}
+
+#[test]
+fn an_event_engine_that_tells_nothing_does_not_keep_a_task_from_starting_again_for_long() {
+    on_each_database(async |db| {
+        tables(db).await;
+        let version = dag(db, &[("g", &[], on_event(&gate())), ("h", &[], on_event(&gate()))]).await;
+        run(db, version, &[NewTi::new("d", "r", "g").state(TaskState::Success), waiting("h")]).await;
+        let (mut scheduler, _home) = scheduler(db).await;
+        observed(db, "", "watched", 0).await;
+        let next = command(db, "g", &gate(), 7).await;
+        written_at(db, "g", Utc::now() - TimeDelta::seconds(29)).await;
+        look(&mut scheduler).await;
+        assert_eq!(status(db, next).await, "waiting");
+
+        written_at(db, "g", Utc::now() - TimeDelta::seconds(31)).await;
+        look(&mut scheduler).await;
+        assert_eq!(
+            (status(db, next).await.as_str(), state(db, "g").await),
+            ("done", Some(TaskState::Queued))
         );
     });
 }

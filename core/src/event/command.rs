@@ -21,6 +21,19 @@ pub struct Instance {
     pub state: Option<TaskState>,
     /// Its current or last try; 0 before the first.
     pub try_number: i32,
+    /// Whether triggers can learn of its state.
+    pub log: Log,
+}
+
+/// How far the event log has followed an instance. A state that the log still lacks is not overwritten by a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Nobody waits for the states of this Dag, or for too long in vain.
+    Unwatched,
+    /// The log has the instance's state.
+    HasIt,
+    /// It will have it soon.
+    LacksIt,
 }
 
 /// What happens to an instance at once. Changes of one instance are made in their order.
@@ -89,6 +102,8 @@ pub struct Settled {
     pub changes: Vec<(Uuid, Change)>,
     /// Whether the task may be started.
     pub opening: Option<Opening>,
+    /// Whether some command waits for the event log only.
+    pub waits_for_log: bool,
 }
 
 /// What kind of task the commands are for.
@@ -110,6 +125,7 @@ pub fn settle(nature: Nature, instances: &[Instance], commands: &[Command]) -> S
         instances: instances.to_vec(),
         rows: commands.iter().map(|command| Row { command: *command, fate: None }).collect(),
         changes: Vec::new(),
+        waits_for_log: false,
     };
     for index in 0..table.rows.len() {
         table.take(index);
@@ -158,6 +174,7 @@ struct Table {
     instances: Vec<Instance>,
     rows: Vec<Row>,
     changes: Vec<(Uuid, Change)>,
+    waits_for_log: bool,
 }
 
 impl Table {
@@ -224,6 +241,9 @@ impl Table {
         if never_ran && decided && mode != Mode::EventOnly {
             return self.decide(index, Fate::Dropped, &format!("its dependencies made it {state}"));
         }
+        if self.log_lacks(&targets) {
+            return self.wait_for_log(index);
+        }
         for at in targets {
             self.change(at, Change::Clear);
         }
@@ -286,6 +306,9 @@ impl Table {
             },
             Phase::Starting => self.decide(index, Fate::Joined, "the task has not begun yet"),
             Phase::Ended(state) => self.repeat(index, mode, state),
+            Phase::Between(_) | Phase::Running if self.log_lacks(&self.targets(index)) => {
+                self.wait_for_log(index);
+            }
             Phase::Between(_) => {
                 for at in self.targets(index) {
                     if self.instances[at].state.is_some_and(|state| !state.is_finished()) {
@@ -315,6 +338,7 @@ impl Table {
             Phase::NeverRan | Phase::Cleared => {
                 self.decide(index, Fate::Goes(Status::Open), "the task has stopped and starts again");
             }
+            Phase::Between(_) if self.log_lacks(&self.targets(index)) => self.waits_for_log = true,
             Phase::Between(_) => {
                 for at in self.targets(index) {
                     if self.instances[at].state.is_some_and(|state| !state.is_finished()) {
@@ -431,6 +455,20 @@ impl Table {
         one == other || one < 0 || other < 0
     }
 
+    /// Whether one of these has a state that the log does not have yet.
+    fn log_lacks(&self, targets: &[usize]) -> bool {
+        targets.iter().any(|at| {
+            let instance = &self.instances[*at];
+            instance.log == Log::LacksIt && instance.state.is_some()
+        })
+    }
+
+    fn wait_for_log(&mut self, index: usize) {
+        self.waits_for_log = true;
+        let why = "waits until the event log has the state of the execution before";
+        self.decide(index, Fate::Goes(Status::Waiting), why);
+    }
+
     fn merge(&mut self, index: usize, into: usize) {
         let into = self.rows[into].command.id;
         self.decide(index, Fate::MergedInto(into), &format!("taken together with command {into}"));
@@ -447,6 +485,9 @@ impl Table {
             Change::Clear => None,
             Change::End(mark) => Some(state_of(mark)),
         };
+        if instance.log == Log::HasIt {
+            instance.log = Log::LacksIt;
+        }
         self.changes.push((instance.id, change));
     }
 
@@ -466,7 +507,8 @@ impl Table {
             let same = fate == Fate::Goes(row.command.status);
             (!same).then_some(Move { command: row.command.id, fate, reason })
         });
-        Settled { moves: moves.collect(), changes: self.changes, opening }
+        let waits_for_log = self.waits_for_log;
+        Settled { moves: moves.collect(), changes: self.changes, opening, waits_for_log }
     }
 }
 

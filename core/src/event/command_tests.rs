@@ -31,7 +31,7 @@ fn at(status: Status, command: Command) -> Command {
 }
 
 fn instance(state: impl Into<Option<TaskState>>, try_number: i32) -> Instance {
-    Instance { id: TI, map_index: -1, state: state.into(), try_number }
+    Instance { id: TI, map_index: -1, state: state.into(), try_number, log: Log::Unwatched }
 }
 
 /// What becomes of these commands of a task with one instance.
@@ -276,6 +276,45 @@ fn a_command_on_one_copy_leaves_the_others_alone() {
     };
     let settled = settle(Nature::Ordinary, &[copy(0), copy(1)], &[Command { map_index: 1, ..stop(1) }]);
     assert_eq!(settled.changes, [(Uuid::from_u128(11), Change::Halt)]);
+}
+
+/// The same of an instance whose state the event log lacks.
+fn settled_unseen(state: TaskState, commands: &[Command]) -> Settled {
+    settle(Nature::Ordinary, &[Instance { log: Log::LacksIt, ..instance(state, 1) }], commands)
+}
+
+#[test]
+fn no_start_overwrites_a_state_that_the_event_log_lacks() {
+    let restarted = at(Stopping, restart(1));
+    for (state, command, fates_of_it) in [
+        (Success, queued(1), vec![(1, Fate::Goes(Waiting))]),
+        (Failed, restart(1), vec![(1, Fate::Goes(Waiting))]),
+        (UpForRetry, restart(1), vec![(1, Fate::Goes(Waiting))]),
+        (Running, restart(1), vec![(1, Fate::Goes(Waiting))]),
+        (UpForRetry, restarted, vec![]),
+    ] {
+        let held = settled_unseen(state, &[command]);
+        assert_eq!(fates(&held), fates_of_it, "{state}");
+        assert!(held.waits_for_log && held.changes.is_empty(), "{state}");
+    }
+}
+
+#[test]
+fn what_waits_for_the_event_log_goes_on_as_if_it_had_just_come() {
+    let waiting = [at(Waiting, queued(1)), at(Waiting, gate(2))];
+    let told = Instance { log: Log::HasIt, ..instance(Success, 1) };
+    let settled = settle(Nature::Ordinary, &[told], &waiting);
+    assert_eq!(fates(&settled), [(1, Fate::Goes(Open)), (2, Fate::Dropped)]);
+    assert_eq!((changes(&settled), settled.waits_for_log), (vec![Change::Clear], false));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_event_log_but_a_start_after_it_waits_for_its_mark() {
+    let deferred = Instance { log: Log::HasIt, ..instance(Deferred, 1) };
+    let settled = settle(Nature::Ordinary, &[deferred], &[stop(1), gate(2)]);
+    assert_eq!(fates(&settled), [(1, Fate::Done), (2, Fate::Goes(Waiting))]);
+    assert_eq!(changes(&settled), [Change::End(Mark::Success)]);
+    assert!(settled.waits_for_log);
 }
 
 #[test]

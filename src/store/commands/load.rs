@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use slipstream_core::event::command::Instance;
+use slipstream_core::event::command::{Instance, Log};
 use slipstream_core::event::order::{Command, Order, Status};
 use slipstream_core::ids::{DagId, RunId, TaskId};
 use uuid::Uuid;
@@ -82,7 +83,8 @@ pub struct Locked {
 }
 
 /// Locks and reads the instances of these tasks. One that another transaction holds is not waited for: whoever holds it
-/// may be waiting for the run, which we hold.
+/// may be waiting for the run, which we hold. What has not changed since `patience` is not waited for by anybody either: the
+/// event engine should have told it.
 ///
 /// # Errors
 /// As any statement.
@@ -91,6 +93,7 @@ pub async fn lock(
     dag_id: &DagId,
     run_id: &RunId,
     tasks: &BTreeSet<&TaskId>,
+    patience: DateTime<Utc>,
 ) -> Result<Locked, StoreError> {
     let mut locked = Locked::default();
     if tasks.is_empty() {
@@ -98,22 +101,29 @@ pub async fn lock(
     }
     let select = |tx: &Tx, end: &str| {
         tx.sql(
-            "SELECT id, task_id, map_index, state, try_number FROM task_instance WHERE dag_id = ? AND run_id = ? \
-             AND (state IS NULL OR state <> 'removed') AND task_id IN (?)",
+            "SELECT ti.id, ti.task_id, ti.map_index, ti.state, ti.try_number, ti.updated_at, \
+             (SELECT count(*) FROM slipstream_observed o WHERE o.dag_id = ti.dag_id AND o.run_id = '' \
+             AND o.task_id = '' AND o.map_index = -1) AS watched, \
+             (SELECT count(*) FROM slipstream_observed o WHERE o.dag_id = ti.dag_id AND o.run_id = ti.run_id \
+             AND o.task_id = ti.task_id AND o.map_index = ti.map_index AND o.state = ti.state \
+             AND o.try_number = ti.try_number) AS told \
+             FROM task_instance ti WHERE ti.dag_id = ? AND ti.run_id = ? \
+             AND (ti.state IS NULL OR ti.state <> 'removed') AND ti.task_id IN (?)",
         )
         .bind(dag_id)
         .bind(run_id)
         .bind_list(tasks.iter().copied())
-        .push(" ORDER BY task_id, map_index")
+        .push(" ORDER BY ti.task_id, ti.map_index")
         .push(end)
     };
     let mut ids = BTreeSet::new();
-    for row in tx.all(select(tx, tx.dialect().pg(" FOR UPDATE SKIP LOCKED"))).await? {
+    for row in tx.all(select(tx, tx.dialect().pg(" FOR UPDATE OF ti SKIP LOCKED"))).await? {
         let instance = Instance {
             id: row.uuid("id")?,
             map_index: row.int32("map_index")?,
             state: row.state_opt("state")?,
             try_number: row.int32("try_number")?,
+            log: log_of(&row, patience)?,
         };
         ids.insert(instance.id);
         locked.instances.entry(row.id("task_id")?).or_default().push(instance);
@@ -126,6 +136,19 @@ pub async fn lock(
         }
     }
     Ok(locked)
+}
+
+/// Whether the observer of the Dag's runs has told the state of this instance.
+fn log_of(row: &Row, patience: DateTime<Utc>) -> Result<Log, StoreError> {
+    Ok(if row.int("watched")? == 0 {
+        Log::Unwatched
+    } else if row.int("told")? > 0 {
+        Log::HasIt
+    } else if row.time_opt("updated_at")?.is_none_or(|changed| changed < patience) {
+        Log::Unwatched
+    } else {
+        Log::LacksIt
+    })
 }
 
 /// Those of these periodic tasks of a run that a command has stopped.
