@@ -137,6 +137,11 @@ impl Postgres {
         Db::connect(&postgres_target(&self.url())).await.unwrap()
     }
 
+    /// Connects to it with connections that [`cut`] cuts.
+    pub async fn connect_to_be_cut(&self) -> Db {
+        Db::connect(&postgres_target(&format!("{}?application_name={CUT}", self.url()))).await.unwrap()
+    }
+
     /// Removes it.
     pub async fn drop(self) {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
@@ -144,6 +149,20 @@ impl Postgres {
             eprintln!("{} was left behind: {error}", self.name);
         }
     }
+}
+
+/// The name of connections that are cut.
+const CUT: &str = "to_be_cut";
+
+/// The server ends all connections of [`Postgres::connect_to_be_cut`], whatever they are doing; returns how many there were.
+pub async fn cut(conn: &impl Conn) -> i64 {
+    let sql = conn
+        .sql(
+            "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = ?",
+        )
+        .bind(CUT);
+    conn.one(sql).await.unwrap().unwrap().int("n").unwrap()
 }
 
 fn postgres_target(url: &str) -> Target {

@@ -14,6 +14,8 @@ mod maintenance;
 mod memory;
 mod new_run;
 mod observe;
+#[cfg(test)]
+mod outage_tests;
 mod python_lane;
 #[cfg(test)]
 mod python_tests;

@@ -247,6 +247,47 @@ fn a_stream_that_is_resumed_misses_nothing() {
     });
 }
 
+#[test]
+fn a_stream_whose_database_connections_are_cut_goes_on_when_it_is_resumed_and_misses_and_repeats_nothing() {
+    const EVENTS: i64 = 30;
+    testing::block_on(async {
+        let Some(postgres) = testing::Postgres::create().await else { return };
+        let (db, servers_db) = (postgres.connect().await, postgres.connect_to_be_cut().await);
+        let server = Server::start(&servers_db, &[]).await;
+        let write = async {
+            for n in 1..=EVENTS {
+                testing::cut(&db).await;
+                // What is not confirmed is sent again.
+                while server.post("application/json", &event(&n.to_string())).await.0 != StatusCode::OK {}
+            }
+        };
+        let read = async {
+            let mut seen: Vec<i64> = Vec::new();
+            while seen.len() < EVENTS as usize {
+                let last = seen.last().copied().unwrap_or(0).to_string();
+                let (status, _) = server.call(Method::GET, "/events?limit=1", &[], "").await;
+                if status != StatusCode::OK {
+                    continue;
+                }
+                let mut stream = Stream::open(&server, "/events/stream", Some(&last)).await;
+                while seen.len() < EVENTS as usize
+                    && let Some((position, id)) = stream.next_if_any().await
+                {
+                    assert_eq!(position.to_string(), id, "in the order in which they were confirmed");
+                    seen.push(position);
+                }
+            }
+            seen
+        };
+        let ((), seen) = tokio::join!(write, read);
+        assert_eq!(seen, (1..=EVENTS).collect::<Vec<_>>());
+        drop(server);
+        db.close().await;
+        servers_db.close().await;
+        postgres.drop().await;
+    });
+}
+
 /// A reader of Server-Sent Events.
 struct Stream {
     lines: tokio::io::Lines<BufReader<TcpStream>>,
@@ -256,7 +297,7 @@ impl Stream {
     async fn open(server: &Server, path: &str, last: Option<&str>) -> Self {
         let mut connection = TcpStream::connect(server.address).await.unwrap();
         let last = last.map(|last| format!("last-event-id: {last}\r\n")).unwrap_or_default();
-        let text = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
+        let text = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
         connection.write_all(text.as_bytes()).await.unwrap();
         let mut lines = BufReader::new(connection).lines();
         // The head is sent when the place in the log is known.
@@ -266,17 +307,22 @@ impl Stream {
 
     /// Position and id of the next event.
     async fn next(&mut self) -> (i64, String) {
+        self.next_if_any().await.unwrap()
+    }
+
+    /// The same; nothing when the server ends the stream.
+    async fn next_if_any(&mut self) -> Option<(i64, String)> {
         let work = async {
             let mut position = 0;
             loop {
-                let line = self.lines.next_line().await.unwrap().unwrap();
+                let line = self.lines.next_line().await.unwrap()?;
                 if let Some(id) = line.strip_prefix("id: ") {
                     position = id.parse().unwrap();
                 }
                 if let Some(data) = line.strip_prefix("data: ") {
                     let event: Value = serde_json::from_str(data).unwrap();
                     assert_eq!(event["position"], position);
-                    return (position, event["id"].as_str().unwrap().to_owned());
+                    return Some((position, event["id"].as_str().unwrap().to_owned()));
                 }
             }
         };
