@@ -486,6 +486,15 @@ fn the_run_ends_when_its_streaming_task_has_been_stopped() {
 }
 
 #[test]
+fn a_streaming_task_that_ends_by_itself_is_judged_as_any_other() {
+    let dag = plain(&[("stream", &[]), ("other", &[])]);
+    let loaded = streaming(events(&dag, &[], &[]), &dag, "stream");
+    let tis = |end| [ti("stream", -1, Some(end)), ti("other", -1, Some(TaskState::Success))];
+    assert!(matches!(judge(&dag, &tis(TaskState::Failed), &loaded).outcome, Outcome::Failed { .. }));
+    assert!(matches!(judge(&dag, &tis(TaskState::Success), &loaded).outcome, Outcome::Success { .. }));
+}
+
+#[test]
 fn a_gate_after_a_streaming_task_opens_while_that_runs() {
     let dag = plain(&[("stream", &["gated", "plain"]), ("gated", &[]), ("plain", &[])]);
     let open = events(&dag, &[("gated", Hold::Gate)], &[("gated", Dependencies::Checked)]);
