@@ -181,20 +181,29 @@ macro_rules! conn {
 
             async fn exec(&self, sql: Sql) -> Result<u64, StoreError> {
                 #[cfg(test)]
-                failpoint::pass()?;
+                {
+                    failpoint::pass()?;
+                    recorder::note(&sql);
+                }
                 Ok(self.inner.execute_raw(sql.statement()).await?.rows_affected())
             }
 
             async fn all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
                 #[cfg(test)]
-                failpoint::pass()?;
+                {
+                    failpoint::pass()?;
+                    recorder::note(&sql);
+                }
                 let rows = self.inner.query_all_raw(sql.statement()).await?;
                 Ok(rows.into_iter().map(|row| Row::new(row, self.dialect)).collect())
             }
 
             async fn one(&self, sql: Sql) -> Result<Option<Row>, StoreError> {
                 #[cfg(test)]
-                failpoint::pass()?;
+                {
+                    failpoint::pass()?;
+                    recorder::note(&sql);
+                }
                 let row = self.inner.query_one_raw(sql.statement()).await?;
                 Ok(row.map(|row| Row::new(row, self.dialect)))
             }
@@ -241,6 +250,29 @@ pub(crate) mod failpoint {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Lets a test see which statements its thread sends.
+#[cfg(test)]
+pub(crate) mod recorder {
+    use std::cell::RefCell;
+
+    use super::Sql;
+
+    thread_local! {
+        static SENT: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note(sql: &Sql) {
+        SENT.with_borrow_mut(|sent| sent.iter_mut().for_each(|sent| sent.push(sql.text())));
+    }
+
+    /// The texts of the statements that `work` sends.
+    pub(crate) async fn of(work: impl Future<Output = ()>) -> Vec<String> {
+        SENT.set(Some(Vec::new()));
+        work.await;
+        SENT.take().unwrap_or_default()
     }
 }
 

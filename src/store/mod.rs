@@ -43,4 +43,4 @@ pub mod withdrawn;
 pub use db::{Conn, Db, Target, Tx, retry};
 pub use error::StoreError;
 pub use row::Row;
-pub use sql::{Dialect, Param, Sql};
+pub use sql::{Dialect, Kind, Param, Sql};

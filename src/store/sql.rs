@@ -108,6 +108,24 @@ pub(super) fn sqlite_time(time: DateTime<Utc>) -> String {
 }
 
 impl Param {
+    /// As a field of a row that travels in a JSON text: what the database makes of it is what [`Param::value`] is.
+    fn json(self, dialect: Dialect) -> serde_json::Value {
+        match (self, dialect) {
+            (Param::Bool(v), _) => v.into(),
+            (Param::Int(v), _) => v.into(),
+            (Param::Float(v), _) => v.into(),
+            (Param::Text(v), _) => v.into(),
+            (Param::Bytes(v), _) => v.into(),
+            (Param::Time(v), Dialect::Postgres) => {
+                v.map(|v| v.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)).into()
+            }
+            (Param::Time(v), Dialect::Sqlite) => v.map(sqlite_time).into(),
+            (Param::Uuid(v), Dialect::Postgres) => v.map(|v| v.to_string()).into(),
+            (Param::Uuid(v), Dialect::Sqlite) => v.map(|v| v.simple().to_string()).into(),
+            (Param::Json(v), _) => v.map(|v| v.to_string()).into(),
+        }
+    }
+
     fn value(self, dialect: Dialect) -> Value {
         match (self, dialect) {
             (Param::Bool(v), _) => Value::Bool(v),
@@ -122,6 +140,44 @@ impl Param {
             (Param::Json(v), Dialect::Postgres) => Value::from(v),
             (Param::Json(v), Dialect::Sqlite) => Value::from(v.map(|v| v.to_string())),
         }
+    }
+}
+
+/// What a column of [`Sql::bind_table`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Int,
+    /// Text.
+    Text,
+    /// A moment.
+    Time,
+    /// A UUID.
+    Uuid,
+    /// JSON, which neither database takes apart on the way.
+    Json,
+}
+
+impl Kind {
+    fn postgres(self) -> &'static str {
+        match self {
+            Self::Int => "bigint",
+            Self::Text | Self::Json => "text",
+            Self::Time => "timestamptz",
+            Self::Uuid => "uuid",
+        }
+    }
+}
+
+/// How many values a list of so many gets: powers of two, then multiples of 256. Connections keep statements prepared by
+/// their texts, and lists of every length would push each other and all others out.
+fn padded(length: usize) -> usize {
+    if length <= 256 { length.next_power_of_two() } else { length.next_multiple_of(256) }
+}
+
+fn pad<T: Clone>(values: &mut Vec<T>) {
+    if let Some(last) = values.last().cloned() {
+        values.resize(padded(values.len()), last);
     }
 }
 
@@ -169,21 +225,72 @@ impl Sql {
         self
     }
 
-    /// Fills the next `?` with as many values as there are, separated by commas; with `NULL` if there is none.
+    /// Fills the next `?` with as many values as there are, separated by commas; with `NULL` if there is none. After `IN (` the
+    /// last one is repeated (see `padded`).
     #[must_use]
     pub fn bind_list<P: Into<Param>>(mut self, values: impl IntoIterator<Item = P>) -> Self {
         self.advance();
-        let mut any = false;
-        for value in values {
-            if any {
-                self.done.push_str(", ");
-            }
-            self.place(value.into());
-            any = true;
+        let mut values: Vec<Param> = values.into_iter().map(Into::into).collect();
+        if self.done.ends_with("IN (") {
+            pad(&mut values);
         }
-        if !any {
+        if values.is_empty() {
             self.done.push_str("NULL");
         }
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.done.push_str(", ");
+            }
+            self.place(value);
+        }
+        self
+    }
+
+    /// As [`Sql::bind_rows`], for a row-wise `IN (VALUES ?)`: the last row is repeated (see `padded`).
+    #[must_use]
+    pub fn bind_keys(self, rows: impl IntoIterator<Item = Vec<Param>>) -> Self {
+        let mut rows: Vec<Vec<Param>> = rows.into_iter().collect();
+        pad(&mut rows);
+        self.bind_rows(rows)
+    }
+
+    /// Fills the next `?` with a query for these rows, to be inserted: one text, however many they are. All values travel
+    /// as one JSON text.
+    #[must_use]
+    pub fn bind_table(
+        mut self,
+        columns: &[(&str, Kind)],
+        rows: impl IntoIterator<Item = Vec<Param>>,
+    ) -> Self {
+        self.advance();
+        let dialect = self.dialect;
+        let names = || columns.iter().map(|(name, _)| (*name).to_owned());
+        let rows: Vec<serde_json::Value> = rows
+            .into_iter()
+            .map(|row| names().zip(row.into_iter().map(|value| value.json(dialect))).collect())
+            .collect();
+        let (fields, from, end) = match dialect {
+            Dialect::Postgres => {
+                let field = |(name, kind): &(&str, Kind)| match kind {
+                    Kind::Json => format!("CAST(r.{name} AS json)"),
+                    _ => format!("r.{name}"),
+                };
+                let typed = |(name, kind): &(&str, Kind)| format!("{name} {}", kind.postgres());
+                let typed = columns.iter().map(typed).collect::<Vec<_>>().join(", ");
+                let fields: Vec<String> = columns.iter().map(field).collect();
+                (fields, " FROM json_to_recordset(CAST(", format!(" AS json)) AS r({typed})"))
+            }
+            Dialect::Sqlite => {
+                let field = |(name, _): &(&str, Kind)| format!("value ->> '{name}'");
+                // Without a condition an `ON CONFLICT` that follows would be taken for a join.
+                (columns.iter().map(field).collect(), " FROM json_each(", ") WHERE true".to_owned())
+            }
+        };
+        self.done.push_str("SELECT ");
+        self.done.push_str(&fields.join(", "));
+        self.done.push_str(from);
+        self.place(serde_json::Value::from(rows).to_string().into());
+        self.done.push_str(&end);
         self
     }
 
@@ -241,6 +348,8 @@ impl Sql {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Conn;
+    use crate::store::testing;
 
     #[test]
     fn postgres_numbers_its_placeholders() {
@@ -249,6 +358,54 @@ mod tests {
             .bind_list([7_i64, 8])
             .bind(true);
         assert_eq!(sql.text(), "UPDATE job SET state = $1 WHERE id IN ($2, $3) AND x = $4");
+    }
+
+    #[test]
+    fn lists_of_many_lengths_are_few_texts() {
+        let text = |length: i64| Sql::new(Dialect::Postgres, "x IN (?)").bind_list(0..length).text();
+        assert_eq!(text(3), "x IN ($1, $2, $3, $4)");
+        let texts: std::collections::BTreeSet<String> = (1..=1000).map(text).collect();
+        assert_eq!(texts.len(), 12);
+        let keys = |length: i64| (0..length).map(|n| vec![n.into(), n.into()]);
+        let text = |length| Sql::new(Dialect::Sqlite, "IN (VALUES ?)").bind_keys(keys(length)).text();
+        assert_eq!(text(3), text(4));
+    }
+
+    #[test]
+    fn rows_of_a_table_arrive_as_they_were_bound() {
+        testing::on_each_database(async |db| {
+            let columns = [
+                ("n", Kind::Int),
+                ("t", Kind::Text),
+                ("at", Kind::Time),
+                ("id", Kind::Uuid),
+                ("doc", Kind::Json),
+            ];
+            let (at, id) = (testing::at(7), Uuid::from_u128(9));
+            let doc = serde_json::json!({"a": [1, "x"], "b": null});
+            let types = db.dialect().pick(
+                "(n bigint, t text, at timestamptz, id uuid, doc json)",
+                "(n bigint, t text, at timestamp, id char(32), doc json)",
+            );
+            let tx = db.begin().await.unwrap();
+            tx.exec(tx.sql(&format!("CREATE TEMPORARY TABLE kinds {types}"))).await.unwrap();
+            let full = vec![7.into(), "it's \"so\"".into(), at.into(), id.into(), doc.clone().into()];
+            let none = vec![
+                Param::Int(None),
+                Param::Text(None),
+                Param::Time(None),
+                Param::Uuid(None),
+                Param::Json(None),
+            ];
+            let sql = tx.sql("INSERT INTO kinds (n, t, at, id, doc) ?").bind_table(&columns, [full, none]);
+            assert_eq!(tx.exec(sql).await.unwrap(), 2);
+            let sql = tx.sql("SELECT * FROM kinds WHERE n = ? AND at = ? AND id = ?");
+            let row = tx.one(sql.bind(7).bind(at).bind(id)).await.unwrap().unwrap();
+            assert_eq!((row.text("t").unwrap().as_str(), row.json("doc").unwrap()), ("it's \"so\"", doc));
+            assert_eq!((row.time("at").unwrap(), row.uuid("id").unwrap()), (at, id));
+            let sql = tx.sql("SELECT count(*) AS n FROM kinds WHERE n IS NULL AND t IS NULL AND at IS NULL AND id IS NULL AND doc IS NULL");
+            assert_eq!(tx.one(sql).await.unwrap().unwrap().int("n").unwrap(), 1);
+        });
     }
 
     #[test]

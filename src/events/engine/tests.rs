@@ -8,7 +8,7 @@ use slipstream_core::state::TaskState;
 
 use super::testing::{dag, engine, new_event, number, on, send, texts};
 use crate::events::triggers::{self, About, Mode, NewExternal, Which};
-use crate::store::db::failpoint;
+use crate::store::db::{failpoint, recorder};
 use crate::store::events::NewEvent;
 use crate::store::testing::{self, NewRun, NewTi, first, on_each_database};
 use crate::store::{Conn, Db, Dialect};
@@ -436,6 +436,37 @@ fn a_paused_trigger_does_not_fire_and_can_be_deleted() {
         send(db, new_event("drift", Value::Null)).await;
         engine.round(Utc::now()).await.unwrap();
         assert_eq!(runs(db).await, 2);
+    });
+}
+
+/// The statements by which the engine takes so many events together, each about a thing of its own.
+async fn taken(db: &Db, engine: &mut super::Engine, key: &str, events: i64) -> Vec<String> {
+    for n in 0..events {
+        send(db, new_event(key, json!({"n": n}))).await;
+    }
+    recorder::of(async { engine.catch_up(Utc::now()).await.unwrap() }).await
+}
+
+#[test]
+fn many_events_at_once_take_as_many_statements_as_one_and_hardly_any_other_texts() {
+    on_each_database(async |db| {
+        let apart = json!({"by": {"field": "data.n", "of": {"count": {"of": on("counted"), "n": 1000}}}});
+        let count = json!({"version": 1, "on": apart, "do": {"run": {}}});
+        dag(db, "d", &[count, run_on("drift")], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        let one = taken(db, &mut engine, "counted", 1).await;
+        let mut texts: std::collections::BTreeSet<String> = one.iter().cloned().collect();
+        let known = texts.len();
+        for events in 2..=20 {
+            let some = taken(db, &mut engine, "counted", events).await;
+            assert_eq!(some.len(), one.len(), "{events} events");
+            texts.extend(some);
+        }
+        assert!(texts.len() <= known + 5, "one text for each power of two: {texts:#?}");
+
+        let one = taken(db, &mut engine, "drift", 1).await.len();
+        assert_eq!(taken(db, &mut engine, "drift", 30).await.len(), one, "runs are made together");
     });
 }
 

@@ -8,7 +8,7 @@ use slipstream_core::event::Position;
 use slipstream_core::ids::{DagId, RunId};
 
 use super::rows_per_statement;
-use crate::store::{Conn, Row, StoreError};
+use crate::store::{Conn, Kind, Row, StoreError};
 
 /// A run that is queued or running.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,10 @@ pub async fn of_dags<'a, C: Conn>(
     conn.all(sql).await?.iter().map(read).collect()
 }
 
+/// Columns of `slipstream_run`.
+const KINDS: [(&str, Kind); 3] =
+    [("dag_id", Kind::Text), ("run_id", Kind::Text), ("from_position", Kind::Int)];
+
 /// Writes from which position on runs see events; what is written stays.
 ///
 /// # Errors
@@ -67,8 +71,8 @@ pub async fn settle_from<C: Conn>(tx: &C, runs: &[(DagId, RunId, Position)]) -> 
         let values =
             chunk.iter().map(|(dag_id, run_id, from)| vec![dag_id.into(), run_id.into(), from.0.into()]);
         let sql = tx
-            .sql("INSERT INTO slipstream_run (dag_id, run_id, from_position) VALUES ? ON CONFLICT DO NOTHING")
-            .bind_rows(values);
+            .sql("INSERT INTO slipstream_run (dag_id, run_id, from_position) ? ON CONFLICT DO NOTHING")
+            .bind_table(&KINDS, values);
         tx.exec(sql).await?;
     }
     Ok(())

@@ -8,10 +8,17 @@ use serde_json::Value;
 use slipstream_core::ids::DagId;
 
 use super::rows_per_statement;
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, Kind, StoreError};
 
 /// Longest note (`dag_run_note.content`).
 const NOTE_LENGTH: usize = 1000;
+/// What is written of one.
+const NOTE: [(&str, Kind); 4] = [
+    ("dag_run_id", Kind::Int),
+    ("content", Kind::Text),
+    ("created_at", Kind::Time),
+    ("updated_at", Kind::Time),
+];
 
 /// What a Dag's row says.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,8 +94,8 @@ pub async fn notes<C: Conn>(tx: &C, notes: &[(i64, String)], now: DateTime<Utc>)
             vec![(*run).into(), text.into(), now.into(), now.into()]
         });
         let sql = tx
-            .sql("INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at) VALUES ?")
-            .bind_rows(values);
+            .sql("INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at) ?")
+            .bind_table(&NOTE, values);
         tx.exec(sql).await?;
     }
     Ok(())

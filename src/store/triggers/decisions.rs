@@ -3,7 +3,7 @@
 use slipstream_core::event::Position;
 
 use super::{TriggerId, rows_per_statement, storable};
-use crate::store::{Conn, Row, StoreError};
+use crate::store::{Conn, Kind, Row, StoreError};
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,13 @@ pub struct Decision {
 }
 
 const COLUMNS: &str = "position, trigger_id, run_id, verdict, reason";
+const KINDS: [(&str, Kind); 5] = [
+    ("position", Kind::Int),
+    ("trigger_id", Kind::Int),
+    ("run_id", Kind::Text),
+    ("verdict", Kind::Text),
+    ("reason", Kind::Text),
+];
 
 fn read(row: &Row) -> Result<Decision, StoreError> {
     Ok(Decision {
@@ -49,10 +56,10 @@ pub async fn save<C: Conn>(tx: &C, decisions: &[Decision]) -> Result<(), StoreEr
         });
         let sql = tx
             .sql(&format!(
-                "INSERT INTO slipstream_decision ({COLUMNS}) VALUES ? ON CONFLICT (position, trigger_id, run_id) \
+                "INSERT INTO slipstream_decision ({COLUMNS}) ? ON CONFLICT (position, trigger_id, run_id) \
                  DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason"
             ))
-            .bind_rows(values);
+            .bind_table(&KINDS, values);
         tx.exec(sql).await?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use slipstream_core::event::Position;
 use slipstream_core::ids::{DagId, RunId, TaskId};
 
 use super::{TriggerId, progress, rows_per_statement, text_enum};
-use crate::store::{Conn, Param, Row, StoreError};
+use crate::store::{Conn, Kind, Param, Row, StoreError};
 
 text_enum! {
     /// What became of a firing.
@@ -56,6 +56,23 @@ pub struct Firing {
 
 const COLUMNS: &str = "id, trigger_id, dag_id, task_id, scope_run_id, correlation, position, events, action, status, \
                        reason, result_run_id, lane, fired_at, done_at";
+const KINDS: [(&str, Kind); 15] = [
+    ("id", Kind::Uuid),
+    ("trigger_id", Kind::Int),
+    ("dag_id", Kind::Text),
+    ("task_id", Kind::Text),
+    ("scope_run_id", Kind::Text),
+    ("correlation", Kind::Text),
+    ("position", Kind::Int),
+    ("events", Kind::Json),
+    ("action", Kind::Text),
+    ("status", Kind::Text),
+    ("reason", Kind::Text),
+    ("result_run_id", Kind::Text),
+    ("lane", Kind::Text),
+    ("fired_at", Kind::Time),
+    ("done_at", Kind::Time),
+];
 
 fn read(row: &Row) -> Result<Firing, StoreError> {
     let events = row.json("events")?;
@@ -109,8 +126,8 @@ fn values(firing: &Firing, now: DateTime<Utc>) -> Vec<Param> {
 pub async fn insert<C: Conn>(tx: &C, firings: &[Firing], now: DateTime<Utc>) -> Result<(), StoreError> {
     for chunk in firings.chunks(rows_per_statement(15)) {
         let sql = tx
-            .sql(&format!("INSERT INTO slipstream_firing ({COLUMNS}) VALUES ?"))
-            .bind_rows(chunk.iter().map(|firing| values(firing, now)));
+            .sql(&format!("INSERT INTO slipstream_firing ({COLUMNS}) ?"))
+            .bind_table(&KINDS, chunk.iter().map(|firing| values(firing, now)));
         tx.exec(sql).await?;
     }
     Ok(())

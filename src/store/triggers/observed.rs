@@ -11,7 +11,7 @@ use slipstream_core::event::Pattern;
 use slipstream_core::ids::{DagId, RunId};
 
 use super::rows_per_statement;
-use crate::store::{Conn, Param, Row, StoreError};
+use crate::store::{Conn, Kind, Param, Row, StoreError};
 
 /// What is observed: a task instance, or the run itself where `task_id` is empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -212,7 +212,7 @@ pub async fn present<C: Conn>(
                 "SELECT dag_id, run_id, state, run_type, start_date, updated_at FROM dag_run \
                  WHERE (dag_id, run_id) IN (VALUES ?)",
             )
-            .bind_rows(rows());
+            .bind_keys(rows());
         for row in conn.all(sql).await? {
             found.push(read_run(&row)?);
         }
@@ -221,7 +221,7 @@ pub async fn present<C: Conn>(
                 "SELECT id, dag_id, run_id, task_id, map_index, state, try_number, start_date, updated_at \
                  FROM task_instance WHERE (dag_id, run_id) IN (VALUES ?)",
             )
-            .bind_rows(rows());
+            .bind_keys(rows());
         let sql = match since {
             Some(since) => sql.push(" AND (updated_at IS NULL OR updated_at >= ?)").bind(since),
             None => sql,
@@ -281,7 +281,7 @@ pub async fn told<'a, C: Conn>(
                 "SELECT dag_id, run_id, task_id, map_index, state, try_number FROM slipstream_observed \
                  WHERE (dag_id, run_id, task_id, map_index) IN (VALUES ?)",
             )
-            .bind_rows(chunk.iter().map(|subject| {
+            .bind_keys(chunk.iter().map(|subject| {
                 vec![
                     (&subject.dag_id).into(),
                     (&subject.run_id).into(),
@@ -303,6 +303,17 @@ pub async fn told<'a, C: Conn>(
     Ok(found)
 }
 
+/// Columns of `slipstream_observed`.
+const KINDS: [(&str, Kind); 7] = [
+    ("dag_id", Kind::Text),
+    ("run_id", Kind::Text),
+    ("task_id", Kind::Text),
+    ("map_index", Kind::Int),
+    ("state", Kind::Text),
+    ("try_number", Kind::Int),
+    ("seen_at", Kind::Time),
+];
+
 /// Writes what is now told.
 ///
 /// # Errors
@@ -323,10 +334,10 @@ pub async fn save<C: Conn>(tx: &C, seen: &[(Subject, Seen)], now: DateTime<Utc>)
         let sql = tx
             .sql(
                 "INSERT INTO slipstream_observed (dag_id, run_id, task_id, map_index, state, try_number, seen_at) \
-                 VALUES ? ON CONFLICT (dag_id, run_id, task_id, map_index) DO UPDATE SET state = excluded.state, \
+                 ? ON CONFLICT (dag_id, run_id, task_id, map_index) DO UPDATE SET state = excluded.state, \
                  try_number = excluded.try_number, seen_at = excluded.seen_at",
             )
-            .bind_rows(values);
+            .bind_table(&KINDS, values);
         tx.exec(sql).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::Value;
 use slipstream_core::event::Position;
 
 use super::{TriggerId, rows_per_statement};
-use crate::store::{Conn, Param, Row, StoreError};
+use crate::store::{Conn, Kind, Param, Row, StoreError};
 
 /// Whose memory it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,14 @@ pub struct Saved {
 }
 
 const COLUMNS: &str = "trigger_id, run_id, correlation, progress, position, wake_at";
+const KINDS: [(&str, Kind); 6] = [
+    ("trigger_id", Kind::Int),
+    ("run_id", Kind::Text),
+    ("correlation", Kind::Text),
+    ("progress", Kind::Json),
+    ("position", Kind::Int),
+    ("wake_at", Kind::Time),
+];
 
 fn read(row: &Row) -> Result<Saved, StoreError> {
     let key = Key {
@@ -69,7 +77,7 @@ pub async fn load<'a, C: Conn>(
             .sql(&format!(
                 "SELECT {COLUMNS} FROM slipstream_trigger_state WHERE (trigger_id, run_id, correlation) IN (VALUES ?)"
             ))
-            .bind_rows(chunk.iter().map(|key| key_values(key)));
+            .bind_keys(chunk.iter().map(|key| key_values(key)));
         for row in conn.all(sql).await? {
             let saved = read(&row)?;
             found.insert(saved.key.clone(), saved);
@@ -104,11 +112,11 @@ pub async fn save<C: Conn>(tx: &C, rows: &[Saved]) -> Result<(), StoreError> {
         });
         let sql = tx
             .sql(&format!(
-                "INSERT INTO slipstream_trigger_state ({COLUMNS}) VALUES ? \
+                "INSERT INTO slipstream_trigger_state ({COLUMNS}) ? \
                  ON CONFLICT (trigger_id, run_id, correlation) DO UPDATE SET progress = excluded.progress, \
                  position = excluded.position, wake_at = excluded.wake_at"
             ))
-            .bind_rows(values);
+            .bind_table(&KINDS, values);
         tx.exec(sql).await?;
     }
     Ok(())
