@@ -51,6 +51,10 @@ impl Watch {
         !self.told.is_empty()
     }
 
+    pub(super) fn told(&self) -> &[Pattern] {
+        &self.told
+    }
+
     fn tells(&self, dag_id: &str) -> bool {
         self.told.iter().any(|pattern| pattern.accepts(dag_id))
     }

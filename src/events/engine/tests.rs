@@ -338,6 +338,29 @@ fn what_airflow_does_itself_is_told_once_and_triggers() {
 }
 
 #[test]
+fn a_dag_is_watched_until_no_trigger_waits_for_it() {
+    on_each_database(async |db| {
+        let on_task = |key: &str| json!({"version": 1, "on": {"event": {"namespace": "airflow", "key": key}}, "do": {"run": {}}});
+        dag(db, "down", &[on_task("up.t"), on_task("other.t")], &[("x", vec![])]).await;
+        dag(db, "up", &[], &[("t", vec![])]).await;
+        dag(db, "other", &[], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        engine.maintain(Utc::now()).await.unwrap();
+        let watched = "SELECT dag_id AS t FROM slipstream_observed WHERE run_id = '' ORDER BY dag_id";
+        assert_eq!(texts(db, watched).await, ["other", "up"]);
+
+        let gone = "DELETE FROM slipstream_trigger WHERE CAST(spec AS text) LIKE '%up.t%'";
+        db.exec(db.sql(gone)).await.unwrap();
+        db.exec(db.sql("UPDATE slipstream_cursor SET position = position + 1 WHERE name = 'registry'"))
+            .await
+            .unwrap();
+        engine.maintain(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, watched).await, ["other"]);
+    });
+}
+
+#[test]
 fn changes_of_the_dags_that_an_option_names_are_told_once_without_any_trigger() {
     on_each_database(async |db| {
         dag(db, "team_a", &[], &[("t", vec![])]).await;

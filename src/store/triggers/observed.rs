@@ -82,20 +82,21 @@ pub async fn watch<C: Conn>(tx: &C, dag_id: &DagId, now: DateTime<Utc>) -> Resul
     save(tx, &[(subject, Seen { state: Some(WATCHED.to_owned()), try_number: 0 })], now).await
 }
 
-/// Stops watching Dags that are not among these.
+/// Stops watching Dags that have no run and no task with one of these keys.
 ///
 /// # Errors
 /// As any statement.
-pub async fn unwatch_others<'a, C: Conn>(
-    tx: &C,
-    dag_ids: impl IntoIterator<Item = &'a DagId>,
-) -> Result<(), StoreError> {
-    let dag_ids: Vec<&DagId> = dag_ids.into_iter().collect();
-    let sql = if dag_ids.is_empty() {
-        tx.sql("DELETE FROM slipstream_observed")
-    } else {
-        tx.sql("DELETE FROM slipstream_observed WHERE dag_id NOT IN (?)").bind_list(dag_ids)
-    };
+pub async fn unwatch_others<C: Conn>(tx: &C, keys: &[Pattern]) -> Result<(), StoreError> {
+    let sql = tx
+        .sql("SELECT dag_id FROM slipstream_observed WHERE run_id = '' AND task_id = '' AND map_index = -1");
+    let marked: Vec<DagId> =
+        tx.all(sql).await?.iter().map(|row| row.id("dag_id")).collect::<Result<_, _>>()?;
+    let wanted = Wanted::of(keys);
+    let others: Vec<DagId> = marked.into_iter().filter(|dag_id| !wanted.has(dag_id)).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let sql = tx.sql("DELETE FROM slipstream_observed WHERE dag_id IN (?)").bind_list(others);
     tx.exec(sql).await.map(drop)
 }
 
@@ -159,38 +160,56 @@ pub async fn highest_run<C: Conn>(conn: &C) -> Result<i64, StoreError> {
     Ok(row.map(|row| row.int_opt("id")).transpose()?.flatten().unwrap_or(0))
 }
 
-/// Dags whose runs or tasks may have one of these keys: `<dag_id>` or `<dag_id>.<task_id>`.
+/// Which Dags have runs or tasks with some keys: `<dag_id>` or `<dag_id>.<task_id>`.
+struct Wanted<'k> {
+    exact: BTreeSet<&'k str>,
+    prefixes: Vec<&'k str>,
+}
+
+impl<'k> Wanted<'k> {
+    fn of(keys: &'k [Pattern]) -> Self {
+        let mut wanted = Self { exact: BTreeSet::new(), prefixes: Vec::new() };
+        for key in keys {
+            match key {
+                // Both ids may have dots in them.
+                Pattern::Exact(key) => {
+                    wanted.exact.insert(key.as_str());
+                    wanted.exact.extend(key.match_indices('.').map(|(at, _)| &key[..at]));
+                }
+                Pattern::Prefix(prefix) => wanted.prefixes.push(prefix.as_str()),
+                Pattern::Any => wanted.prefixes.push(""),
+            }
+        }
+        wanted
+    }
+
+    fn has(&self, dag_id: &DagId) -> bool {
+        let of_its_tasks = format!("{dag_id}.");
+        self.exact.contains(dag_id.as_str())
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| dag_id.as_str().starts_with(prefix) || prefix.starts_with(&of_its_tasks))
+    }
+}
+
+/// Dags whose runs or tasks may have one of these keys.
 ///
 /// # Errors
 /// As any statement.
 pub async fn dags_of<C: Conn>(conn: &C, keys: &[Pattern]) -> Result<BTreeSet<DagId>, StoreError> {
-    let mut exact = BTreeSet::new();
-    let mut prefixes = Vec::new();
-    for key in keys {
-        match key {
-            // Both ids may have dots in them.
-            Pattern::Exact(key) => {
-                exact.insert(key.as_str());
-                exact.extend(key.match_indices('.').map(|(at, _)| &key[..at]));
-            }
-            Pattern::Prefix(prefix) => prefixes.push(prefix.as_str()),
-            Pattern::Any => prefixes.push(""),
-        }
-    }
     if keys.is_empty() {
         return Ok(BTreeSet::new());
     }
+    let wanted = Wanted::of(keys);
     let sql = conn.sql("SELECT dag_id FROM dag WHERE NOT is_stale");
-    let sql = if prefixes.is_empty() { sql.push(" AND dag_id IN (?)").bind_list(exact.clone()) } else { sql };
+    let sql = match wanted.prefixes.is_empty() {
+        true => sql.push(" AND dag_id IN (?)").bind_list(wanted.exact.iter().copied()),
+        false => sql,
+    };
     let all: Vec<DagId> =
         conn.all(sql).await?.iter().map(|row| row.id("dag_id")).collect::<Result<_, _>>()?;
-    let wanted = |dag_id: &DagId| {
-        exact.contains(dag_id.as_str())
-            || prefixes.iter().any(|prefix| {
-                dag_id.as_str().starts_with(prefix) || prefix.starts_with(&format!("{dag_id}."))
-            })
-    };
-    Ok(all.into_iter().filter(wanted).collect())
+    Ok(all.into_iter().filter(|dag_id| wanted.has(dag_id)).collect())
 }
 
 /// What these runs and their task instances are now; with `since`, only rows that were written to then or later.
