@@ -44,7 +44,7 @@ run: build ## Run everything on this machine: UI, scheduler, Dag processor, work
 test: venv ## Everything that must pass: formatting, lints, all tests, conformance
 	cargo build --locked --workspace --all-targets $(FEATURES)
 	SLIPSTREAM_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/slipstream" \
-		tests/support/with_postgres.sh $(MAKE) lint templates test-rust test-python conformance
+		tests/support/with_postgres.sh $(MAKE) lint templates test-rust test-python chaos-short conformance
 
 .PHONY: test-fast
 test-fast: venv ## What a person runs many times a day: formatting, lints, tests of the decisions
@@ -74,6 +74,15 @@ test-python: venv ## All Python tests
 .PHONY: test-crash
 test-crash: build ## Kill parts of a running deployment, and see that nothing is lost or done twice (about 15 minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/crash.py $(ARGS)
+
+.PHONY: chaos
+chaos: build ## Harm of every kind for some minutes, then the question what is wrong: make chaos ARGS="--minutes 10 --seed 7"
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/chaos/chaos.py $(ARGS)
+
+# A part of `make test`, with time enough for slow machines.
+.PHONY: chaos-short
+chaos-short: venv ## Half a minute of harm, the same at each time
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/chaos/chaos.py --minutes 0.5 --seed 28 --every 6 --serve-within 60 --limit 300
 
 .PHONY: test-events
 test-events: build ## Kill two schedulers again and again while 20,000 events stream in; count firings (minutes)

@@ -157,8 +157,8 @@ class Server:
     def start(self) -> None:
         self.run("pg_ctl", "-w", "-l", str(self.data / "log"), "start")
 
-    def stop(self) -> None:
-        self.run("pg_ctl", "-w", "-m", "fast", "stop")
+    def stop(self, mode: str = "fast") -> None:
+        self.run("pg_ctl", "-w", "-m", mode, "stop")
 
     def take_template(self, source: str) -> None:
         """Copies the migrated template of another server, which is much faster than to migrate."""

@@ -36,7 +36,7 @@ TENS = {
 
 
 class Pair(engines.Engine):
-    """Two schedulers on one database, each with ports and a worker of its own."""
+    """Two schedulers on one database, each with ports and a worker of its own, as on two machines."""
 
     def ports(self) -> list[int]:
         return [self.log_port + 2, self.log_port + 102]
@@ -44,17 +44,12 @@ class Pair(engines.Engine):
     def start(self, which: int) -> None:
         home = self.home / f"scheduler-{which}"
         home.mkdir(exist_ok=True)
-        before = dict(self.env)
-        self.env.update(
-            AIRFLOW_HOME=str(home),
-            AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK="True",
-            AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT=str(self.ports()[which]),
-            AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(self.log_port + 100 * which),
-        )
-        self.procs.pop("slipstream scheduler", None)
-        self.procs[f"scheduler-{which}"] = self.spawn("slipstream scheduler")
-        self.procs.pop("slipstream scheduler", None)
-        self.env = before
+        self.spawn("slipstream scheduler", f"scheduler-{which}", {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.ports()[which]),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.log_port + 100 * which),
+        })
 
 
 def send(ports: list[int], batches: list[list[dict]], stop: threading.Event) -> None:

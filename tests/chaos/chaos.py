@@ -1,0 +1,290 @@
+"""A soak: harm of every kind to a deployment of two schedulers under a mixed load, and then the question what is wrong.
+
+For so many minutes schedulers, workers, the dag-processor, zygotes and tasks are killed, stopped for a while and restarted,
+PostgreSQL is shut down at once and started again, connections are cut and stalled. The seed gives every choice. Meanwhile
+Dags run on short schedules, mapped, deferred, retried and on events. Afterwards every row of the report must be `ok`.
+
+    make chaos ARGS="--minutes 10 --seed 7 --report report.md"
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "crash"), str(HERE.parent / "conformance")]
+import engines  # noqa: E402
+import oracle  # noqa: E402
+import processes  # noqa: E402
+import psycopg2  # noqa: E402
+from crash import Server  # noqa: E402
+from deployment import PROCESSOR, SCHEDULERS, TRIGGERER, Deployment, dump  # noqa: E402
+from plan import plan  # noqa: E402
+from proxy import Proxy  # noqa: E402
+from sender import Sender  # noqa: E402
+
+DAGS = ["chain", "minutely", "mapped", "retried", "deferred", "on_event", "by_hand"]
+NARROW = 2
+"""Slots of the pool that is always in demand."""
+
+
+@dataclass
+class Round:
+    """What is known of a round in the end."""
+
+    seed: int
+    seconds: float
+    rows: dict[str, list[str]] = field(default_factory=dict)
+    faults: collections.Counter = field(default_factory=collections.Counter)
+    numbers: dict[str, object] = field(default_factory=dict)
+
+    def failed(self) -> bool:
+        return any(self.rows.values())
+
+    def markdown(self) -> str:
+        lines = [f"Seed {self.seed}, {self.seconds / 60:g} minutes of faults, {os.cpu_count()} cores.", "", "| must be true | |", "| --- | --- |"]
+        lines += [f"| {name} | {'ok' if not found else f'VIOLATED ({len(found)})'} |" for name, found in self.rows.items()]
+        lines += ["", "| what was done | times |", "| --- | --- |"]
+        lines += [f"| {what} | {times} |" for what, times in sorted(self.faults.items())]
+        lines += ["", "| measured | |", "| --- | --- |"]
+        lines += [f"| {name} | {value} |" for name, value in self.numbers.items()]
+        for name, found in self.rows.items():
+            if found:
+                lines += ["", f"{name}:", "", *[f"    {line}" for line in found[:50]]]
+        return "\n".join(lines) + "\n"
+
+
+def say(since: float, text: str) -> None:
+    print(f"  {time.monotonic() - since:6.1f} s  {datetime.now(timezone.utc):%H:%M:%S}  {text}", flush=True)
+
+
+def wait(deadline: float, condition, deployment: Deployment) -> bool:
+    """Looks after the deployment until the condition holds; a database that does not answer is no answer."""
+    while True:
+        deployment.keep()
+        with contextlib.suppress(psycopg2.Error):
+            if condition():
+                return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+
+
+class ByHand:
+    """Makes manual runs."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.number = 0
+        self.log = open(deployment.home / "proc" / "by-hand.log", "ab")
+        self.process = subprocess.Popen(
+            [engines.AIRFLOW_BIN / "python", HERE / "by_hand.py"], env=deployment.environ(), text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+
+    def answer(self, limit: float) -> str:
+        while select.select([self.process.stdout], [], [], limit)[0]:
+            line = self.process.stdout.readline()
+            if not line:
+                raise RuntimeError("by_hand.py has ended, see by-hand.log")
+            # Airflow may say something else there.
+            if line.startswith(("ready", "made")) or "Error" in line:
+                return line.strip()
+        return "no answer"
+
+    def make(self) -> str:
+        self.number += 1
+        self.process.stdin.write(f"hand-{self.number}\n")
+        return self.answer(10)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+        self.log.close()
+
+
+def harm(deployment: Deployment, one: Round, since: float) -> None:
+    """Carries out the plan, and notes whether the pool was ever overfull."""
+    faults, undo, next_look = plan(one.seed, one.seconds), [], 0.0
+    overfull = one.numbers.setdefault("overfull", [])
+    while faults or undo:
+        now = time.monotonic() - since
+        for entry in sorted(undo, key=lambda entry: entry[0]):
+            if entry[0] <= now:
+                undo.remove(entry)
+                entry[1]()
+                say(since, f"undone: {entry[2]}")
+        if faults and faults[0].at <= now:
+            fault = faults.pop(0)
+            if fault.whom in ("postgres", "proxy") and any(entry[3] in ("postgres", "proxy") for entry in undo):
+                # A database that is down cannot go down, and is not to be kept down by a stall.
+                say(since, f"{fault.text()}: left out, the database is away")
+                continue
+            what, function = deployment.harm(fault)
+            one.faults[f"{fault.what} {fault.whom}"] += 1
+            say(since, f"{fault.text()}: {what}")
+            if function:
+                undo.append((time.monotonic() - since + fault.length, function, what, fault.whom))
+        deployment.keep()
+        if now >= next_look and not any(entry[3] == "postgres" for entry in undo):
+            next_look = now + 1
+            with contextlib.suppress(psycopg2.Error):
+                ((held,),) = deployment.sql("select count(*) from task_instance where pool = 'narrow' and state in ('queued', 'running')")
+                if held > NARROW:
+                    overfull.append(f"{held} of {NARROW} slots of the pool narrow were taken after {now:.0f} s")
+        time.sleep(0.05)
+
+
+def serves(deployment: Deployment, hand: ByHand, limit: float) -> float | None:
+    """Seconds until a manual run has succeeded."""
+    since = time.monotonic()
+    made = False
+
+    def succeeded() -> bool:
+        nonlocal made
+        made = made or hand.make() == "made"
+        return made and deployment.sql("select 1 from dag_run where dag_id = 'by_hand' and state = 'success'") != []
+
+    # Longer than allowed, so that the report says how long it took.
+    return time.monotonic() - since if wait(since + 6 * limit, succeeded, deployment) else None
+
+
+def facts(deployment: Deployment, due: dict, sender: Sender, unconfirmed: list[str], notes: Path, overfull: list[str]) -> oracle.Facts:
+    key = "dag_id, run_id, task_id, map_index, try_number, state"
+    now = deployment.sql(f"select {key} from task_instance")
+    head = deployment.sql("select (select last_position from slipstream_log_head) - position from slipstream_cursor where name = 'engine'")
+    return oracle.Facts(
+        due=due,
+        runs=deployment.sql("select dag_id, run_id, logical_date, state from dag_run"),
+        tries=now + deployment.sql(f"select {key} from task_instance_history"),
+        now=now,
+        notes=notes.read_text().splitlines() if notes.exists() else [],
+        sent=list(sender.sent),
+        unconfirmed=unconfirmed,
+        stored=[row[0] for row in deployment.sql("select id from slipstream_event where source = 'chaos'")],
+        fired=[row[0] for row in deployment.sql("select conf->'triggering_events'->0->>'id' from dag_run where dag_id = 'on_event'")],
+        left_to_judge=head[0][0] if head else 0,
+        overfull=overfull,
+    )
+
+
+def panics(folder: Path) -> list[str]:
+    return [f"{log.name}: {line}" for log in sorted(folder.glob("*.log"))
+            for line in log.read_text(errors="replace").splitlines() if "panicked at" in line]
+
+
+def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) -> Round:
+    seconds = options.minutes * 60
+    one = Round(options.seed, seconds)
+    first = datetime.now(timezone.utc).replace(microsecond=0)
+    until = first + timedelta(seconds=seconds + 10)
+    every, minute = timedelta(seconds=options.every), timedelta(minutes=1)
+    cron = first.replace(second=0) - minute
+    notes = home / "notes"
+    due = {"chain": oracle.due(first, until, every), "minutely": oracle.due(cron, until, minute)}
+    due |= {dag: oracle.due(first, until, 2 * every) for dag in ("mapped", "retried", "deferred")}
+    env = {
+        "CHAOS_NOTES": str(notes), "CHAOS_FROM": first.isoformat(), "CHAOS_UNTIL": until.isoformat(),
+        "CHAOS_CRON": cron.isoformat(), "CHAOS_EVERY": str(options.every),
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__CORE__PARALLELISM": "6",
+    }
+    deployment = Deployment("slipstream", home, HERE / "dags", "postgres", env, api=False, roles=[], server=server, proxy=proxy)
+    with deployment, contextlib.ExitStack() as stack:
+        deployment.sql(f"insert into slot_pool (pool, slots, include_deferred) values ('narrow', {NARROW}, false)")
+        for role in [*SCHEDULERS, PROCESSOR, TRIGGERER]:
+            deployment.start_role(role)
+        hand = ByHand(deployment)
+        stack.callback(hand.close)
+        if not wait(time.monotonic() + options.limit, lambda: len(deployment.sql("select distinct dag_id from serialized_dag")) == len(DAGS)
+                    and deployment.sql("select 1 from slipstream_trigger"), deployment):
+            raise TimeoutError(f"the Dags are not there; import errors: {deployment.sql('select filename, stacktrace from import_error')}")
+        if (ready := hand.answer(options.limit)) != "ready":
+            raise TimeoutError(f"manual runs cannot be made: {ready}")
+        sender = Sender(deployment.ports(), options.seed, options.every / 5)
+        sender.start()
+        since = time.monotonic()
+        say(since, "the load runs")
+        harm(deployment, one, since)
+        took = serves(deployment, hand, options.serve_within)
+        say(since, f"the first manual run after the last fault succeeded after {'no time that we waited for' if took is None else f'{took:.1f} s'}")
+        unconfirmed = sender.finish(options.limit)
+        seen = {}
+
+        def drained() -> bool:
+            seen["facts"] = facts(deployment, due, sender, unconfirmed, notes, one.numbers["overfull"])
+            return not (oracle.stuck(seen["facts"]) or oracle.intervals(seen["facts"]) or oracle.events(seen["facts"]))
+
+        wait(time.monotonic() + options.limit, drained, deployment)
+        now = seen["facts"]
+        say(since, "the load has ended")
+        one.rows = {name: check(now) for name, check in oracle.CHECKS.items()}
+        late = [] if took is not None and took <= options.serve_within else [f"it took {took} s"]
+        one.rows[f"serves again within {options.serve_within:g} s after the last fault"] = late
+        if one.failed():
+            dump(deployment, home / "database.sql")
+        hand.close()
+        left = deployment.end(options.limit)
+        one.rows["no process is left over"] = left
+        one.rows["nothing of ours ended by itself or panicked"] = deployment.ended + panics(home / "proc")
+        del one.numbers["overfull"]
+        one.numbers |= {
+            "runs": len(now.runs), "tries": len(now.tries), "tries that did not succeed": sum(row[5] != "success" for row in now.tries),
+            "events": len(now.sent), "requests with events that were not answered": sender.refusals,
+            "seconds until a manual run succeeded": None if took is None else f"{took:.1f}",
+            "started again after an exit of their own": ", ".join(f"{role}: {times}" for role, times in deployment.restarts.items()) or "none",
+        }
+    return one
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10, help="how long harm is done")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--every", type=float, default=10, help="seconds between the runs of the densest Dag")
+    parser.add_argument("--serve-within", type=float, default=10, help="seconds until it must serve again")
+    parser.add_argument("--limit", type=float, default=180, help="seconds to start, to end the load, and to stop")
+    parser.add_argument("--report", type=Path, help="where to write the report as Markdown")
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
+    processes.adopt_orphans()
+    home = Path(tempfile.mkdtemp(prefix="slipstream-chaos-"))
+    home.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        server = Server(home)
+        stack.callback(server.stop, "immediate")
+        if os.environ.get("PG_ADMIN_URL"):
+            server.take_template(os.environ["PG_ADMIN_URL"])
+        engines.PG_ADMIN_URL = server.url
+        proxy = Proxy(server.port)
+        stack.callback(proxy.close)
+        one = play(options, home, server, proxy)
+    report = one.markdown()
+    print(report)
+    if options.report:
+        options.report.write_text(report)
+    if one.failed():
+        print(f"VIOLATED; logs, notes and tables are in {home}")
+        return 1
+    shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
