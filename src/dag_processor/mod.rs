@@ -5,6 +5,7 @@
 //! Airflow's own entry point in a forked child. What is ours is everything around them, above all: a file is not executed
 //! again while nothing changed that it depends on ([`memory`]).
 
+mod at_start;
 mod child;
 mod children;
 mod error;

@@ -56,8 +56,19 @@ pub enum PythonError {
         op: String,
         /// The traceback's last lines.
         why: String,
+        /// What kind of reason it was.
+        cause: Cause,
     },
     /// The socket failed, or what came through it makes no sense.
     #[error("the Python host cannot be talked to: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// Why an operation raised, as far as it matters to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The database could not be reached, or was lost on the way: it may be there again soon.
+    Database,
+    /// Anything else.
+    Other,
 }

@@ -15,7 +15,7 @@ mod sources;
 mod wire;
 mod zygote;
 
-pub use error::PythonError;
+pub use error::{Cause, PythonError};
 pub use host::HostProcess;
 pub use interpreter::{Interpreter, Places};
 pub use launch::Hello;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::error::PythonError;
+use super::error::{Cause, PythonError};
 use super::interpreter::Interpreter;
 use super::launch::{Hello, Process, launch};
 use super::wire;
@@ -28,6 +28,8 @@ struct Reply {
     #[serde(default)]
     ok: Value,
     error: Option<String>,
+    #[serde(default)]
+    database: bool,
 }
 
 impl Service {
@@ -81,7 +83,10 @@ impl Service {
                 *place = Some(process);
                 match reply.error {
                     None => Ok(reply.ok),
-                    Some(why) => Err(PythonError::Op { op: op.to_owned(), why }),
+                    Some(why) => {
+                        let cause = if reply.database { Cause::Database } else { Cause::Other };
+                        Err(PythonError::Op { op: op.to_owned(), why, cause })
+                    }
                 }
             }
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => Err(error.into()),
@@ -115,5 +120,19 @@ mod tests {
         let error = service.call("probe.wait", json!({"seconds": "long"}), LIMIT).await.unwrap_err();
         assert!(error.to_string().contains("TypeError"), "{error}");
         assert_eq!(service.call("probe.about", json!({}), LIMIT).await.unwrap(), after);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_does_not_reach_the_database_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        let nowhere = format!("sqlite:///{}/no-such-folder/airflow.db", home.path().display());
+        let interpreter = Interpreter::at(".venv/bin/python")
+            .with_env("AIRFLOW_HOME", home.path())
+            .with_env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", nowhere);
+        let service = Service::start(&interpreter).await.unwrap();
+        let error = service.call("bundles.sync_to_db", json!({"names": null}), LIMIT).await.unwrap_err();
+        assert!(matches!(error, PythonError::Op { cause: Cause::Database, .. }), "{error:?}");
+        let error = service.call("probe.wait", json!({"seconds": "long"}), LIMIT).await.unwrap_err();
+        assert!(matches!(error, PythonError::Op { cause: Cause::Other, .. }), "{error:?}");
     }
 }

@@ -327,4 +327,24 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn a_proxy_that_takes_connections_for_a_server_that_is_away_is_an_outage() {
+        testing::block_on(async {
+            let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("postgres://u@{}/x", proxy.local_addr().unwrap());
+            let server = tokio::spawn(async move {
+                loop {
+                    drop(proxy.accept().await);
+                }
+            });
+            let mut options = ConnectOptions::new(url);
+            options.connect_lazy(true).sqlx_logging(false);
+            let inner = Database::connect(options).await.unwrap();
+            let db = Db { inner, dialect: Dialect::Postgres };
+            let error = db.begin().await.err().unwrap();
+            assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
+            server.abort();
+        });
+    }
 }

@@ -71,6 +71,8 @@ impl From<DbErr> for StoreError {
             | sea_orm::SqlxError::PoolTimedOut
             | sea_orm::SqlxError::PoolClosed
             | sea_orm::SqlxError::WorkerCrashed => Self::Unreachable(text),
+            // Whoever listens for a server that is away (a proxy, a balancer) takes the connection and says nothing.
+            sea_orm::SqlxError::Protocol(_) if matches!(error, DbErr::Conn(_)) => Self::Unreachable(text),
             _ => Self::Db(text),
         }
     }

@@ -1,6 +1,7 @@
 """A process that runs operations in Airflow's Python, one at a time, on request.
 
-A request is ``{"op": name, "args": {…}}`` with an attachment; the answer is ``{"ok": value}`` or ``{"error": text}``.
+A request is ``{"op": name, "args": {…}}`` with an attachment; the answer is ``{"ok": value}`` or
+``{"error": text, "database": whether the database could not be reached}``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import importlib
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import hello, wire
@@ -37,7 +39,14 @@ def answer(request: dict[str, Any], attachment: bytes) -> dict[str, Any]:
     try:
         return {"ok": run(request["op"], request["args"], attachment)}
     except Exception as error:
-        return {"error": hello.tail(error)}
+        return {"error": hello.tail(error), "database": is_of_the_database(error)}
+
+
+def is_of_the_database(error: Exception) -> bool:
+    """Return whether this is how SQLAlchemy says that the database is not there, or no longer."""
+    # Who raised it has imported it.
+    known = sys.modules.get("sqlalchemy.exc")
+    return known is not None and isinstance(error, (known.OperationalError, known.InterfaceError))
 
 
 def run(op: str, args: dict[str, Any], attachment: bytes) -> Any:

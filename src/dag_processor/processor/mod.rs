@@ -21,6 +21,7 @@ mod parsing;
 
 use crate::telemetry::metrics;
 
+use super::at_start;
 use super::child::{self, Outcome};
 use super::children::Children;
 use super::error::DagProcessorError;
@@ -161,8 +162,9 @@ struct Processor {
 impl Processor {
     async fn start(options: Options, service: Service, job: JobId) -> Result<Self, DagProcessorError> {
         let names = (!options.bundles.is_empty()).then_some(&options.bundles);
-        let call = service.call("bundles.sync_to_db", json!({"names": names}), START_LIMIT);
-        let (configured, children) = tokio::join!(call, Children::start(&options.interpreter));
+        let call = async || service.call("bundles.sync_to_db", json!({"names": names}), START_LIMIT).await;
+        let (configured, children) =
+            tokio::join!(at_start::ask(at_start::PAUSES, call), Children::start(&options.interpreter));
         let configured: Vec<Configured> = serde_json::from_value(configured?)
             .map_err(|error| PythonError::Io(std::io::Error::other(error)))?;
         let missing = |name: &&String| !configured.iter().any(|bundle| bundle.name == **name);
