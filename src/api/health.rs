@@ -33,15 +33,15 @@ struct Subject {
 }
 
 impl HealthServer {
-    /// Listens, if `[scheduler] enable_health_check` holds; for this machine only if it does not and only events are
-    /// served.
+    /// Listens, if `[scheduler] enable_health_check` holds; for this machine only if it does not and only events or metrics
+    /// are served.
     ///
     /// # Errors
     /// [`ApiError::Bind`].
     pub async fn bind(config: &Config, db: &Db, hostname: &str) -> Result<Option<Self>, ApiError> {
         let host = if config.get(&keys::scheduler::ENABLE_HEALTH_CHECK) {
             config.get(&keys::scheduler::SCHEDULER_HEALTH_CHECK_SERVER_HOST)
-        } else if config.get(&keys::slipstream::EVENTS_HTTP) {
+        } else if config.get(&keys::slipstream::EVENTS_HTTP) || config.get(&keys::slipstream::PROMETHEUS) {
             // Nobody asked for a port that others can reach.
             "127.0.0.1".to_owned()
         } else {

@@ -1,7 +1,8 @@
-//! What a scheduler answers over HTTP: its health, and the logs of tasks that run on this machine.
+//! What a scheduler answers over HTTP: its health, its metrics, and the logs of tasks that run on this machine.
 
 pub mod health;
 pub mod logs;
+pub mod metrics;
 mod serve;
 
 pub use serve::ApiError;

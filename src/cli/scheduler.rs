@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::api::health::HealthServer;
 use crate::api::logs::LogServer;
+use crate::api::metrics;
 use crate::config::{Config, keys};
 use crate::events::aiflow::GrpcServer;
 use crate::events::engine::{Asker, Engine};
@@ -95,7 +96,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
             true => http::router(service.clone(), engine.sibling()),
             false => Router::new(),
         };
-        servers.spawn(log_end(server.run(more, shutdown.clone())));
+        servers.spawn(log_end(server.run(more.merge(metrics::router()), shutdown.clone())));
     }
     if let Some(server) = served(GrpcServer::bind(&config, service).await) {
         servers.spawn(log_end(server.run(shutdown.clone())));

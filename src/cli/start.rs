@@ -40,7 +40,8 @@ where
         .or_else(|| options.daemon.then(|| detach::default_pid_file(name, config.airflow_home())));
     let _pid_file = pid.as_deref().map(PidFile::hold).transpose()?;
     announce(name, &config);
-    metrics::init(&config);
+    let page = if name == "scheduler" { metrics::Page::Served } else { metrics::Page::Missing };
+    metrics::init(&config, page);
     if let Some(share) = traces::init(&config) {
         carrier::trace(share);
     }

@@ -17,6 +17,8 @@ keys! { "slipstream":
     DEEP_POLL_INTERVAL: Duration = "deep_poll_interval", Duration::from_secs(1);
     /// How often every running dag run is examined, whether it changed or not.
     REEXAMINE_INTERVAL: Duration = "reexamine_interval", Duration::from_secs(30);
+    /// Whether the scheduler shows its metrics to Prometheus, at `/metrics` on the port of its health server.
+    PROMETHEUS: bool = "prometheus", false;
     /// Most streaming tasks at once for each scheduler; they take none of `[core] parallelism`. 0: they take those.
     STREAMING_PARALLELISM: i64 = "streaming_parallelism", 32;
     /// Dags whose changes all become events: ids with commas between them, `*` for all, `team_*` for those that begin so.

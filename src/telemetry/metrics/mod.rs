@@ -1,19 +1,24 @@
-//! Metrics under Airflow's names, sent to StatsD or to an OpenTelemetry collector and never waited for.
+//! Metrics under Airflow's names, sent to StatsD or to an OpenTelemetry collector and never waited for, and kept for
+//! Prometheus.
 //!
 //! Each is sent under its name and, while `[metrics] legacy_names_on` holds, under its old dotted name as well, in which the
 //! tags are parts of the name. Without [`init`], or when the configuration wants none, sending does nothing.
 //! Mirrors `airflow/_shared/observability/metrics/` and `airflow/observability/metrics/stats_utils.py`.
 
+mod instruments;
 mod legacy;
 mod names;
 mod otel;
+mod prometheus;
 mod statsd;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use self::instruments::Instruments;
 use self::names::Names;
-use crate::config::{Config, keys::metrics as keys};
+use crate::config::Config;
+use crate::config::keys::{metrics as keys, slipstream};
 
 /// What a metric is about.
 pub type Tags<'a> = [(&'a str, &'a str)];
@@ -38,9 +43,20 @@ pub fn timing(name: &str, took: Duration, tags: &Tags<'_>) {
     send(name, Value::Timing(took), tags);
 }
 
-/// Whether anything is sent at all; lets callers spare the work for a metric.
+/// Whether anything is measured at all; lets callers spare the work for a metric.
 pub fn is_on() -> bool {
-    SENDER.get().is_some()
+    SENDERS.get().is_some_and(|senders| !senders.is_empty())
+}
+
+/// What Prometheus reads; `None` if nothing is kept for it.
+///
+/// # Errors
+/// In words, when what was measured cannot be written in its form.
+pub fn page() -> Option<Result<String, String>> {
+    SENDERS.get()?.iter().find_map(|sender| match &sender.backend {
+        Backend::Prometheus(page) => Some(page.text()),
+        Backend::Statsd(_) | Backend::Otel(_) => None,
+    })
 }
 
 /// One measurement.
@@ -55,7 +71,8 @@ enum Value {
 #[derive(Debug)]
 enum Backend {
     Statsd(statsd::Client),
-    Otel(otel::Meters),
+    Otel(Instruments),
+    Prometheus(prometheus::Page),
 }
 
 #[derive(Debug)]
@@ -64,39 +81,62 @@ struct Sender {
     backend: Backend,
 }
 
-static SENDER: OnceLock<Sender> = OnceLock::new();
+static SENDERS: OnceLock<Vec<Sender>> = OnceLock::new();
 
-/// Starts sending, if the configuration wants it: to one receiver, in Airflow's order of precedence. Only the first call of a
-/// process counts. Not to be called in an asynchronous runtime.
-pub fn init(config: &Config) {
-    let backend = if config.get(&keys::STATSD_ON) || config.get(&keys::STATSD_DATADOG_ENABLED) {
-        statsd::Client::connect(config).map(Backend::Statsd).map_err(|error| error.to_string())
+/// Whether this process has a server where Prometheus can read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Page {
+    /// It has.
+    Served,
+    /// What were kept would never be read.
+    Missing,
+}
+
+/// Starts sending, if the configuration wants it: to one receiver, in Airflow's order of precedence, and to readers of the
+/// page. Only the first call of a process counts. Not to be called in an asynchronous runtime.
+pub fn init(config: &Config, page: Page) {
+    let sent = if config.get(&keys::STATSD_ON) || config.get(&keys::STATSD_DATADOG_ENABLED) {
+        Some(statsd::Client::connect(config).map(Backend::Statsd).map_err(|error| error.to_string()))
     } else if config.get(&keys::OTEL_ON) {
-        otel::Meters::new(config).map(Backend::Otel)
+        Some(otel::connect(config).map(Backend::Otel))
     } else {
-        return;
+        None
     };
-    match backend {
-        Ok(backend) => {
-            let _ = SENDER.set(Sender { names: Names::new(config), backend });
+    let kept = (page == Page::Served && config.get(&slipstream::PROMETHEUS))
+        .then(|| prometheus::Page::new(config).map(Backend::Prometheus));
+    let mut senders = Vec::new();
+    for backend in [sent, kept].into_iter().flatten() {
+        match backend {
+            Ok(backend) => {
+                let names = match backend {
+                    Backend::Prometheus(_) => Names::new_only(config),
+                    Backend::Statsd(_) | Backend::Otel(_) => Names::new(config),
+                };
+                senders.push(Sender { names, backend });
+            }
+            Err(error) => tracing::error!(error, "[metrics] a receiver cannot be used; it gets no metrics"),
         }
-        Err(error) => tracing::error!(error, "[metrics] the receiver cannot be used; no metrics are sent"),
     }
+    let _ = SENDERS.set(senders);
 }
 
 /// Sends what is still held, at the end of a process. Not to be called in an asynchronous runtime.
 pub fn flush() {
-    if let Some(Sender { backend: Backend::Otel(meters), .. }) = SENDER.get() {
-        meters.flush();
+    for sender in SENDERS.get().into_iter().flatten() {
+        if let Backend::Otel(meters) = &sender.backend {
+            meters.flush();
+        }
     }
 }
 
 fn send(name: &str, value: Value, tags: &Tags<'_>) {
-    let Some(sender) = SENDER.get() else { return };
-    for (name, tags) in sender.names.of(name, tags) {
-        match &sender.backend {
-            Backend::Statsd(client) => client.send(&name, value, &tags),
-            Backend::Otel(meters) => meters.record(&name, value, &tags),
+    for sender in SENDERS.get().into_iter().flatten() {
+        for (name, tags) in sender.names.of(name, tags) {
+            match &sender.backend {
+                Backend::Statsd(client) => client.send(&name, value, &tags),
+                Backend::Otel(meters) => meters.record(&name, value, &tags),
+                Backend::Prometheus(page) => page.record(&name, value, &tags),
+            }
         }
     }
 }

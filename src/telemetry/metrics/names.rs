@@ -28,6 +28,11 @@ impl Names {
         }
     }
 
+    /// The same without the old names, for readers that never knew them.
+    pub(super) fn new_only(config: &Config) -> Self {
+        Self { legacy: false, ..Self::new(config) }
+    }
+
     /// The names under which a metric is sent, each with the tags that are no part of it.
     pub(super) fn of<'a>(&self, name: &'a str, tags: &Tags<'a>) -> Vec<Named<'a>> {
         let old = if self.legacy { legacy(name, tags) } else { None };
