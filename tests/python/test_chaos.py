@@ -1,5 +1,6 @@
 """The chaos test itself: its choices follow from the seed, and its oracle finds what is wrong."""
 
+import contextlib
 import socket
 import sys
 import threading
@@ -109,7 +110,7 @@ class Echo(threading.Thread):
     def run(self):
         while True:
             connection, _ = self.listener.accept()
-            with connection:
+            with connection, contextlib.suppress(ConnectionResetError):
                 while data := connection.recv(100):
                     connection.sendall(data)
 
