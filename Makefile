@@ -142,6 +142,15 @@ conformance-all: build ## The same on every database and every mixture with stoc
 bench: build ## Side by side with stock Airflow: make bench ARGS="--workloads chain40"
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/airflow/bench.py --engines stock,slipstream --db postgres $(ARGS)
 
+.PHONY: bench-core
+bench-core: ## How long the decisions of core take (criterion)
+	cargo bench --locked --manifest-path benches/core/Cargo.toml $(ARGS)
+
+.PHONY: bench-guard
+bench-guard: ## Fail where the decisions of core cost more instructions than before, or more than in proportion (valgrind)
+	cargo build --release --locked --manifest-path benches/core/Cargo.toml
+	$(VENV)/bin/python benches/core/guard.py $(ARGS)
+
 .PHONY: bench-growth
 bench-growth: build ## How the scheduler's cost grows with Dags, tasks of a run and history (about 25 minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/growth/growth.py $(ARGS)
