@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::dag::WeightRule;
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::run::{
-    self, Counting, Decision, Examination, Facts, FailureReason, Outcome, RunFacts, TiRef,
+    self, Counting, Decision, Examination, Facts, FailureReason, Outcome, Portion, RunFacts, TiRef,
 };
 use slipstream_core::state::{RunState, RunType, UnknownState};
 use uuid::Uuid;
@@ -48,6 +48,20 @@ struct Looked {
     next: Next,
 }
 
+impl Looked {
+    fn of(run: &RunSnapshot, applied: Applied, next: Next) -> Self {
+        Self {
+            run: run.id,
+            dag_id: run.facts.dag_id.clone(),
+            run_id: run.facts.run_id.clone(),
+            // Not later than what was read: another process may commit an older time after we looked.
+            seen: run.touched_at,
+            applied,
+            next,
+        }
+    }
+}
+
 /// How a run goes on after it was looked at.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
@@ -57,8 +71,10 @@ enum Next {
     Early(Option<DateTime<Utc>>),
     /// Not at all.
     Ended { state: RunState, message: &'static str },
-    /// At once, because something changed while it was looked at.
+    /// At once, because something changed while it was looked at, or it was decided about in part only.
     Again,
+    /// At once: other runs' changes were enough for one round.
+    NotYet,
     /// When users' Python has seen its new task instances.
     Prepare,
     /// Not now: its Dag or a row of it cannot be read.
@@ -84,6 +100,8 @@ pub(super) struct Pass<'a> {
     bag: &'a DagBag,
     job: i64,
     options: run::Options,
+    /// About how many rows it may change.
+    most_changes: usize,
     encrypt: &'a FernetKeys,
     unixname: &'a str,
     pausing: Pausing,
@@ -179,6 +197,7 @@ impl Scheduler {
             bag: &self.bag,
             job: self.job.0,
             options: self.options.decisions,
+            most_changes: self.options.changes_per_pass,
             encrypt: &self.fernet,
             unixname: &self.unixname,
             pausing,
@@ -195,7 +214,7 @@ impl Scheduler {
         match look.next {
             Next::Later(Some(at)) | Next::Early(Some(at)) => self.agenda.look_later(at, look.run),
             Next::Later(None) | Next::Early(None) | Next::Waits => {}
-            Next::Again => self.agenda.look_at(look.run),
+            Next::Again | Next::NotYet => self.agenda.look_at(look.run),
             Next::Prepare => self.preparing.prepare(look.run, look.dag_id, look.run_id),
             Next::Ended { state, message } => {
                 tracing::info!(dag_id = %look.dag_id, run_id = %look.run_id, "Marking run {state}: {message}");
@@ -246,21 +265,28 @@ impl Pass<'_> {
         let dags = self.dags(&tx, &runs).await?;
         let renewed = self.follow_new_versions(&tx, &mut runs, &dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
+        let mut left = self.most_changes;
         for (run, dag) in runs.iter_mut().zip(&dags) {
+            if left == 0 && !renewed.runs.contains(&run.id) {
+                looked.push(Looked::of(run, Applied::default(), Next::NotYet));
+                continue;
+            }
             let rows = self.rows(run, dag.as_ref(), &renewed.runs);
             let events = match dag {
                 Some(dag) => self.take_commands(&tx, run, dag).await?,
                 None => None,
             };
             let run = &*run;
-            looked.push(self.look(&tx, run, dag.as_ref(), (rows, events)).await?);
+            let look = self.look(&tx, run, dag.as_ref(), (rows, events), left).await?;
+            left = left.saturating_sub(usize::try_from(look.applied.changed).unwrap_or(usize::MAX));
+            looked.push(look);
             if let Some(dag) = dag.as_ref().filter(|_| renewed.behind.contains(&run.id)) {
                 integrity::move_unfinished(&tx, run, dag.version_id, self.now).await?;
             }
         }
         let examined: Vec<i64> = looked
             .iter()
-            .filter(|look| !matches!(look.next, Next::Waits | Next::Early(_)))
+            .filter(|look| !matches!(look.next, Next::Waits | Next::Early(_) | Next::NotYet))
             .map(|look| look.run)
             .collect();
         apply::mark_examined(&tx, &examined, self.job, self.now).await?;
@@ -328,17 +354,10 @@ impl Pass<'_> {
         run: &RunSnapshot,
         dag: Option<&Arc<CachedDag>>,
         (rows, events): (Rows, Option<EventWork>),
+        most_changes: usize,
     ) -> Result<Looked, StoreError> {
         let facts = &run.facts;
-        let looked = |applied: Applied, next| Looked {
-            run: run.id,
-            dag_id: facts.dag_id.clone(),
-            run_id: facts.run_id.clone(),
-            // Not later than what was read: another process may commit an older time after we looked.
-            seen: run.touched_at,
-            applied,
-            next,
-        };
+        let looked = |applied: Applied, next| Looked::of(run, applied, next);
         if let Some(why) = &run.unreadable {
             leave_alone(facts, why);
             return Ok(looked(Applied::default(), Next::Waits));
@@ -376,6 +395,7 @@ impl Pass<'_> {
             start_nothing(&mut judged);
         }
         let expands = rows != Rows::AsTheDagSays && pause_after_expansion(&mut judged);
+        let portion = judged.cut(most_changes);
         let target = Target {
             tx,
             run,
@@ -394,6 +414,8 @@ impl Pass<'_> {
             Next::Again
         } else if expands {
             Next::Prepare
+        } else if portion == Portion::First {
+            Next::Again
         } else {
             let next = self.conclude(tx, run, dag, judged.outcome).await?;
             if events.is_some() && matches!(next, Next::Ended { .. }) {

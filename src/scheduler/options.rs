@@ -67,6 +67,8 @@ pub struct Options {
     pub reexamine: Duration,
     /// `[scheduler] max_dagruns_per_loop_to_schedule`: most runs that are examined in one transaction.
     pub runs_per_pass: usize,
+    /// About how many rows are changed in one transaction that examines runs.
+    pub changes_per_pass: usize,
     /// Intervals of the periodic duties.
     pub duties: DutyIntervals,
     /// `[scheduler] task_instance_heartbeat_timeout`.
@@ -84,6 +86,9 @@ pub struct Options {
 /// Runs that are examined in one transaction, if `[scheduler] max_dagruns_per_loop_to_schedule` does not ask for more.
 /// That option bounds the time of a loop that looks at every run again and again.
 const RUNS_PER_PASS: i64 = 50;
+
+/// With more changes in one transaction, heartbeats and other runs would wait for a second.
+const CHANGES_PER_PASS: usize = 2_000;
 
 impl Options {
     /// Reads the settings.
@@ -108,6 +113,7 @@ impl Options {
             deep_poll: duration(&keys::slipstream::DEEP_POLL_INTERVAL),
             reexamine: duration(&keys::slipstream::REEXAMINE_INTERVAL),
             runs_per_pass: usize::try_from(runs_per_pass).unwrap_or(usize::MAX),
+            changes_per_pass: CHANGES_PER_PASS,
             duties: DutyIntervals::from_config(config),
             heartbeat_timeout: duration(&keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT),
             queued_timeout: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT),

@@ -119,6 +119,32 @@ fn a_chain_of_empty_tasks_ends_in_one_round() {
 }
 
 #[test]
+fn a_run_of_many_tasks_is_carried_on_in_portions_and_lets_others_in_between() {
+    on_each_database(async |db| {
+        let names = ["a", "b", "c", "d", "e"];
+        let version = dag(db, &names.map(|name| (name, &[][..], empty()))).await;
+        run(db, version, &names.map(waiting)).await;
+        NewRun { logical_date: testing::at(60), ..NewRun::new("d", "other") }.insert(db).await;
+        NewTi { try_number: 0, ..NewTi::new("d", "other", "a").state(None) }.insert(db).await;
+        db.exec(db.sql("UPDATE task_instance SET dag_version_id = ?").bind(version)).await.unwrap();
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        scheduler.options.changes_per_pass = 2;
+        let done = "SELECT count(*) AS n FROM task_instance WHERE state = 'success' AND run_id = 'r'";
+        let other = "SELECT state FROM dag_run WHERE run_id = 'other'";
+
+        let mut seen = Vec::new();
+        while run_state(db).await == "running" {
+            scheduler.tick_now().await.unwrap();
+            let other = first(db, other).await.text("state").unwrap();
+            seen.push((first(db, done).await.int("n").unwrap(), other));
+        }
+
+        let seen: Vec<_> = seen.iter().map(|(done, other)| (*done, other.as_str())).collect();
+        assert_eq!(seen, [(2, "running"), (3, "success"), (5, "success")]);
+    });
+}
+
+#[test]
 fn ready_tasks_are_queued_as_far_as_there_are_slots() {
     on_each_database(async |db| {
         let version = dag(

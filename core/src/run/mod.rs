@@ -16,6 +16,7 @@ mod facts;
 mod judge;
 mod need;
 mod outcome;
+mod portion;
 mod timeout;
 
 pub use create::{Integrity, NewTi, initial_task_instances, integrity, new_task_instance};
@@ -27,6 +28,7 @@ pub use event_tasks::{EventFacts, Heard, Hold, Timeout};
 pub use examine::examine;
 pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};
 pub use need::{Needs, PreviousRunKind, PreviousRunNeed, integrity_needs, needs};
+pub use portion::Portion;
 
 #[cfg(test)]
 mod tests;

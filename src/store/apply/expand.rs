@@ -98,7 +98,8 @@ async fn add(
     let mut fresh = Vec::new();
     for row in tx.all(sql).await? {
         let (id, index) = (row.uuid("id")?, MapIndex(row.int32("map_index")?));
-        if map_indexes.contains(&index) {
+        // They ascend.
+        if map_indexes.binary_search(&index).is_ok() {
             fresh.push(id);
         }
         made.ids.insert((task_id.clone(), index), id);
