@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::tick::Scheduler;
 use crate::store::StoreError;
-use crate::store::watch::{self, Seen};
+use crate::store::watch;
 
 /// When each look at the database was last taken.
 #[derive(Clone, Copy, Debug)]
@@ -100,12 +100,12 @@ impl Scheduler {
             if self.clocks.running_runs || self.options.poll > self.options.deep_poll {
                 self.look_at_running_runs().await?;
             } else {
-                self.seen = Seen::default();
+                self.seen.forget_all();
             }
             self.clocks.deep_poll = now;
         }
         if now >= later(self.clocks.reexamine, self.options.reexamine) {
-            self.seen = Seen::default();
+            self.seen.forget_all();
             self.clocks.reexamine = now;
             self.agenda.commands |= self.events.is_some();
             self.agenda.triggers |= self.events.is_some();
@@ -117,14 +117,9 @@ impl Scheduler {
         self.options.create_runs && self.clocks.next_due.is_some_and(|due| due <= now)
     }
 
-    /// Finds running runs that others wrote to; all of them when a new version of a Dag has come.
+    /// Finds running runs that others wrote to, or whose Dag has got a new version.
     async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
         let running = watch::running_runs(&self.db).await?;
-        let versions = watch::versions_changed(&self.db).await?;
-        if versions != self.versions_at {
-            self.versions_at = versions;
-            self.seen = Seen::default();
-        }
         for run in self.seen.changed(&running) {
             self.agenda.look_at(run);
         }

@@ -100,7 +100,6 @@ pub struct Scheduler {
     pub(super) custom: CustomTimetables,
     /// Told when Python has answered.
     wake: Arc<Notify>,
-    pub(super) versions_at: Option<DateTime<Utc>>,
     pub(super) ti_gauges: TiGauges,
     pub(super) round: Round,
     /// SIGUSR2 asks for the state of the executor.
@@ -174,7 +173,6 @@ impl Scheduler {
             ended: Vec::new(),
             put_off: Vec::new(),
             clocks: Clocks::new(now),
-            versions_at: None,
             ti_gauges: TiGauges::default(),
             round: Round::Idle,
             dump: signal(SignalKind::user_defined2()).ok(),

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use slipstream_core::ids::DagId;
 
-use super::{Conn, StoreError};
+use super::{Conn, Row, StoreError};
 
 /// What waits for the scheduler right now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,12 +70,16 @@ pub async fn newest_run<C: Conn>(conn: &C) -> Result<Option<i64>, StoreError> {
 }
 
 /// A running dag run and the last moment anything about it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touched {
     /// `dag_run.id`.
     pub run: i64,
-    /// The newest `updated_at` of its task instances and of itself.
+    /// Its Dag.
+    pub dag_id: DagId,
+    /// The newest `updated_at` of its task instances.
     pub at: Option<DateTime<Utc>>,
+    /// When its Dag's newest version was last written: running runs follow it.
+    pub version_at: Option<DateTime<Utc>>,
 }
 
 /// Every running dag run that may be examined, with when it was last written to.
@@ -83,28 +88,31 @@ pub struct Touched {
 /// As any statement.
 pub async fn running_runs<C: Conn>(conn: &C) -> Result<Vec<Touched>, StoreError> {
     let sql = conn.sql(
-        "SELECT dr.id, dr.dag_id, max(ti.updated_at) AS at FROM dag_run dr \
+        "SELECT dr.id, dr.dag_id, max(ti.updated_at) AS at, \
+         (SELECT dv.last_updated FROM dag_version dv WHERE dv.dag_id = dr.dag_id \
+          ORDER BY dv.version_number DESC LIMIT 1) AS version_at FROM dag_run dr \
          JOIN dag ON dag.dag_id = dr.dag_id \
          LEFT JOIN task_instance ti ON ti.dag_id = dr.dag_id AND ti.run_id = dr.run_id \
          WHERE dr.state = 'running' AND NOT dag.is_paused AND NOT dag.is_stale GROUP BY dr.id, dr.dag_id",
     );
     let rows = conn.all(sql).await?;
-    rows.iter().map(|row| Ok(Touched { run: row.int("id")?, at: row.time_opt("at")? })).collect()
-}
-
-/// When any Dag's newest version was last written; running runs follow it.
-///
-/// # Errors
-/// As any statement.
-pub async fn versions_changed<C: Conn>(conn: &C) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let row = conn.one(conn.sql("SELECT max(last_updated) AS at FROM dag_version")).await?;
-    row.map_or(Ok(None), |row| row.time_opt("at"))
+    let touched = |row: &Row| {
+        Ok(Touched {
+            run: row.int("id")?,
+            dag_id: row.id("dag_id")?,
+            at: row.time_opt("at")?,
+            version_at: row.time_opt("version_at")?,
+        })
+    };
+    rows.iter().map(touched).collect()
 }
 
 /// Remembers up to where each running dag run has been examined.
 #[derive(Debug, Default)]
 pub struct Seen {
     at: HashMap<i64, Option<DateTime<Utc>>>,
+    /// When the newest version of each Dag that had a running run was last written, as of the last look at it.
+    versions: HashMap<DagId, Option<DateTime<Utc>>>,
 }
 
 impl Seen {
@@ -113,24 +121,27 @@ impl Seen {
         self.at.insert(run, at);
     }
 
-    /// Forgets everything, so that every running run is looked at again.
+    /// Has every running run looked at again.
     pub fn forget_all(&mut self) {
         self.at.clear();
     }
 
-    /// The runs that were written to since they were last examined, or never were; forgets runs that no longer run.
+    /// The runs that were written to since they were last examined, or never were, or whose Dag has got another version;
+    /// forgets runs that no longer run.
     pub fn changed(&mut self, running: &[Touched]) -> Vec<i64> {
         let mut kept = HashMap::with_capacity(running.len());
         let mut changed = Vec::new();
         for touched in running {
+            let same_version = self.versions.get(&touched.dag_id) == Some(&touched.version_at);
             match self.at.remove(&touched.run) {
-                Some(seen) if touched.at <= seen => {
+                Some(seen) if touched.at <= seen && same_version => {
                     kept.insert(touched.run, seen);
                 }
                 _ => changed.push(touched.run),
             }
         }
         self.at = kept;
+        self.versions.extend(running.iter().map(|touched| (touched.dag_id.clone(), touched.version_at)));
         changed
     }
 }
@@ -139,14 +150,21 @@ impl Seen {
 mod tests {
     use super::*;
 
+    fn at(second: u32) -> Option<DateTime<Utc>> {
+        format!("2026-01-01T00:00:{second:02}Z").parse().ok()
+    }
+
+    fn touched(run: i64, dag: &str, at: Option<DateTime<Utc>>, version_at: Option<DateTime<Utc>>) -> Touched {
+        Touched { run, dag_id: dag.into(), at, version_at }
+    }
+
     #[test]
     fn a_run_is_looked_at_again_only_after_a_later_write() {
-        let at = |second: u32| format!("2026-01-01T00:00:{second:02}Z").parse().ok();
         let mut seen = Seen::default();
-        assert_eq!(seen.changed(&[Touched { run: 1, at: at(1) }]), vec![1]);
+        assert_eq!(seen.changed(&[touched(1, "d", at(1), at(0))]), vec![1]);
         seen.examined(1, at(1));
-        assert_eq!(seen.changed(&[Touched { run: 1, at: at(1) }]), Vec::<i64>::new());
-        assert_eq!(seen.changed(&[Touched { run: 1, at: at(2) }]), vec![1]);
+        assert_eq!(seen.changed(&[touched(1, "d", at(1), at(0))]), Vec::<i64>::new());
+        assert_eq!(seen.changed(&[touched(1, "d", at(2), at(0))]), vec![1]);
     }
 
     #[test]
@@ -154,6 +172,17 @@ mod tests {
         let mut seen = Seen::default();
         seen.examined(1, None);
         assert!(seen.changed(&[]).is_empty());
-        assert_eq!(seen.changed(&[Touched { run: 1, at: None }]), vec![1]);
+        assert_eq!(seen.changed(&[touched(1, "d", None, at(0))]), vec![1]);
+    }
+
+    #[test]
+    fn a_new_version_of_a_dag_has_its_runs_looked_at_and_no_others() {
+        let mut seen = Seen::default();
+        let running = |version| [touched(1, "d", None, version), touched(2, "other", None, at(0))];
+        assert_eq!(seen.changed(&running(at(1))), vec![1, 2]);
+        seen.examined(1, None);
+        seen.examined(2, None);
+        assert_eq!(seen.changed(&running(at(1))), Vec::<i64>::new());
+        assert_eq!(seen.changed(&running(at(2))), vec![1]);
     }
 }
