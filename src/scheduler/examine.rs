@@ -395,7 +395,7 @@ impl Pass<'_> {
             start_nothing(&mut judged);
         }
         let expands = rows != Rows::AsTheDagSays && pause_after_expansion(&mut judged);
-        let portion = judged.cut(most_changes);
+        let portion = judged.cut(run::changes_at_once(most_changes, run.tis.len()));
         let target = Target {
             tx,
             run,

@@ -28,7 +28,7 @@ pub use event_tasks::{EventFacts, Heard, Hold, Timeout};
 pub use examine::examine;
 pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};
 pub use need::{Needs, PreviousRunKind, PreviousRunNeed, integrity_needs, needs};
-pub use portion::Portion;
+pub use portion::{Portion, changes_at_once};
 
 #[cfg(test)]
 mod tests;

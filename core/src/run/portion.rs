@@ -14,6 +14,15 @@ pub enum Portion {
     First,
 }
 
+/// A run is decided about in at most about so many portions.
+const PORTIONS: usize = 8;
+
+/// How many rows of a run with `rows` task instances are changed at once where `most` may be: of a very large run more, because
+/// each portion costs the reading of the whole run, and with a fixed number all of them would cost the square of its size.
+pub fn changes_at_once(most: usize, rows: usize) -> usize {
+    most.max(rows / PORTIONS)
+}
+
 impl Examination {
     /// Leaves out what goes beyond `most` changes of rows, and then the outcome too. The steps of one expansion stay together, so
     /// that it may go beyond.
@@ -73,6 +82,12 @@ mod tests {
             decisions: decisions.into_iter().collect(),
             outcome: Outcome::Success { last_ti: None },
         }
+    }
+
+    #[test]
+    fn a_run_takes_no_more_portions_the_larger_it_is() {
+        assert_eq!(changes_at_once(2_000, 10_000), 2_000);
+        assert_eq!(changes_at_once(2_000, 80_000), 10_000);
     }
 
     #[test]
