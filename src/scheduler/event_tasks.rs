@@ -12,7 +12,7 @@ use slipstream_core::ids::{DagId, TaskId};
 use slipstream_core::run::{Decision, EventFacts, EventPlan, Heard, TiFacts, TiRef};
 use slipstream_core::state::{TaskState, is_finished};
 
-use super::examine::Pass;
+use super::look::Pass;
 use crate::store::commands::started::{self, Execution};
 use crate::store::commands::{ByTask, Stored, change, heard, load, settle};
 use crate::store::dag_bag::CachedDag;

@@ -5,6 +5,7 @@
 
 mod agenda;
 mod commands;
+mod conclude;
 pub mod create_runs;
 mod custom_timetables;
 pub mod duties;
@@ -14,6 +15,7 @@ mod event_tasks;
 mod examine;
 mod executor_events;
 mod listeners;
+mod look;
 mod look_around;
 mod measure;
 pub mod options;
