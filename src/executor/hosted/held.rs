@@ -38,12 +38,16 @@ pub(super) struct Entry {
     pub(super) id: Uuid,
     /// How far it has come.
     pub(super) phase: Phase,
+    /// Its place in the order in which work was given.
+    number: u64,
 }
 
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     entries: HashMap<HostedKey, Entry>,
+    /// How much work was ever given.
+    given: u64,
     /// `slots_available` as the executor said it last.
     slots: i64,
     /// Whether the executor has started.
@@ -54,7 +58,8 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn set(&mut self, key: HostedKey, id: Uuid, phase: Phase) {
-        self.entries.insert(key, Entry { id, phase });
+        self.given += 1;
+        self.entries.insert(key, Entry { id, phase, number: self.given });
     }
 
     pub(super) fn remove(&mut self, key: &HostedKey) -> Option<Entry> {
@@ -76,16 +81,18 @@ impl Held {
         }
     }
 
-    /// Changes the phase of everything that `next` says something about; returns what was changed.
+    /// Changes the phase of everything that `next` says something about; returns what was changed, in the order in which it
+    /// was given: the scheduler has put it into that order.
     pub(super) fn advance(&mut self, next: impl Fn(Phase) -> Option<Phase>) -> Vec<(HostedKey, Uuid, Phase)> {
         let mut changed = Vec::new();
         for (key, entry) in &mut self.entries {
             if let Some(phase) = next(entry.phase) {
-                changed.push((key.clone(), entry.id, entry.phase));
+                changed.push((entry.number, (key.clone(), entry.id, entry.phase)));
                 entry.phase = phase;
             }
         }
-        changed
+        changed.sort_unstable_by_key(|(number, _)| *number);
+        changed.into_iter().map(|(_, work)| work).collect()
     }
 
     /// The process is gone: what it had, or may have had, is to be offered to the next one. `resend`: what was on the way is
@@ -159,4 +166,20 @@ pub(super) enum Resend {
     Yes,
     /// It is offered for adoption.
     No,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_handed_over_in_the_order_in_which_it_was_given() {
+        let mut held = Held::default();
+        let ids: Vec<Uuid> = (0..100).map(Uuid::from_u128).collect();
+        for id in &ids {
+            held.set(HostedKey::Callback { id: *id }, *id, Phase::ToQueue);
+        }
+        let changed = held.advance(|phase| (phase == Phase::ToQueue).then_some(Phase::Queueing(1)));
+        assert_eq!(changed.into_iter().map(|(_, id, _)| id).collect::<Vec<_>>(), ids);
+    }
 }
