@@ -160,6 +160,31 @@ fn a_success_queues_the_dags_that_wait_for_its_asset() {
 }
 
 #[test]
+fn an_event_that_finds_its_asset_queued_is_not_left_for_the_next_one() {
+    on_each_database(async |db| {
+        let first_id = one_task(db, TaskState::Running).await;
+        let second_id = NewTi::new("d", "r", "second").state(TaskState::Running).insert(db).await;
+        testing::dag(db, "consumer").await;
+        seed_asset(db, &["consumer"]).await;
+        for id in [first_id, second_id] {
+            let outlet = assets::AssetProfile::read("Asset", Some("a"), Some("s3://a")).unwrap();
+            let report = Success {
+                end_date: at(12),
+                task_outlets: vec![outlet],
+                outlet_events: Vec::new(),
+                rendered_map_index: None,
+            };
+            assert_eq!(succeed(db, id, &report, &Options::default()).await.unwrap(), Reported::Written);
+        }
+
+        let latest = first(db, "SELECT max(timestamp) AS at FROM asset_event").await.time("at").unwrap();
+        let queued =
+            first(db, "SELECT created_at FROM asset_dag_run_queue").await.time("created_at").unwrap();
+        assert!(queued >= latest, "a run consumes events up to {queued}, the second came at {latest}");
+    });
+}
+
+#[test]
 fn an_event_through_an_alias_makes_the_asset_and_links_both() {
     on_each_database(async |db| {
         let id = one_task(db, TaskState::Running).await;

@@ -157,7 +157,8 @@ async fn consumers(tx: &Tx, change: &Change<'_>) -> Result<Vec<Consumer>, StoreE
         .collect()
 }
 
-/// Queues the asset for its plain consumers; one that is queued already stays as it is.
+/// Queues the asset for its plain consumers. One that is queued already is queued as of now: the run that it will make
+/// consumes events up to then. Airflow leaves it as it is, so that this event would wait for the next one.
 async fn queue(tx: &Tx, asset_id: i64, consumers: &[Consumer]) -> Result<(), StoreError> {
     if consumers.is_empty() {
         return Ok(());
@@ -165,7 +166,10 @@ async fn queue(tx: &Tx, asset_id: i64, consumers: &[Consumer]) -> Result<(), Sto
     let now = Utc::now();
     let rows = consumers.iter().map(|consumer| vec![asset_id.into(), (&consumer.dag_id).into(), now.into()]);
     let sql = tx
-        .sql("INSERT INTO asset_dag_run_queue (asset_id, target_dag_id, created_at) VALUES ? ON CONFLICT DO NOTHING")
+        .sql(
+            "INSERT INTO asset_dag_run_queue (asset_id, target_dag_id, created_at) VALUES ? \
+             ON CONFLICT (asset_id, target_dag_id) DO UPDATE SET created_at = excluded.created_at",
+        )
         .bind_rows(rows);
     tx.exec(sql).await?;
     Ok(())

@@ -1,3 +1,5 @@
+import time
+
 from airflow.sdk import DAG, Asset, AssetAlias, Metadata, task
 CASE = {
     "about": "aliases: events through an alias, a consumer of the alias, one of an asset it resolves to, extra",
@@ -31,6 +33,8 @@ with DAG("asset_alias_events__producer", schedule=None):
         outlet_events[al].add(Asset("asset_alias_events_two", uri="x-case://asset_alias_events/two"))
     @task(outlets=[al, Asset("asset_alias_events_one", uri="x-case://asset_alias_events/one")])
     def both(outlet_events=None):
+        # Stock looks once a second: an event that finds its asset queued would be left for the next one.
+        time.sleep(4)
         yield Metadata(Asset("asset_alias_events_one", uri="x-case://asset_alias_events/one"), extra={"k": 2}, alias=al)
     make() >> both()
 with DAG("asset_alias_events__consumer", schedule=[al], max_active_runs=1):
