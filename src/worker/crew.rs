@@ -81,7 +81,7 @@ impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
                 let outcome =
                     supervise(task, &self.settings, &self.launchers.tasks, server, &post, &mut orders).await;
                 if let Some(pid) = post.pid.take() {
-                    self.leftovers.forget(pid);
+                    self.leftovers.end(pid);
                 }
                 outcome
             }

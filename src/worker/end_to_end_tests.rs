@@ -297,7 +297,8 @@ fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
             let slow = deployment.task("slow").await;
             executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
             deployment.wait_for_output(&slow).await;
-            let parent = parent_of(deployment.pid(&slow).await);
+            let pid = deployment.pid(&slow).await;
+            let parent = parent_of(pid);
             nix::sys::signal::kill(parent, nix::sys::signal::Signal::SIGKILL).unwrap();
 
             let good = deployment.task("good").await;
@@ -307,6 +308,9 @@ fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
             assert!(executor.has_task(&slow.ti));
             executor.kill(slow.ti.workload_key());
             assert_eq!(next_end(&mut events).await.0, "slow");
+            while runs(pid) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         })
         .await;
     });
@@ -370,6 +374,11 @@ fn logs_of_ended_tasks_go_to_the_deployments_own_handler() {
         })
         .await;
     });
+}
+
+/// Whether there is such a process, other than one that nobody has taken note of the end of.
+fn runs(pid: nix::unistd::Pid) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 fn parent_of(pid: nix::unistd::Pid) -> nix::unistd::Pid {

@@ -30,9 +30,15 @@ impl Leftovers {
         }
     }
 
-    /// A process is gone.
-    pub(super) fn forget(&self, pid: i32) {
-        let _ = fs::remove_file(self.folder.join(pid.to_string()));
+    /// The supervision of a process is over. One that still runs has lost its parent, and its task will be tried again: it
+    /// is ended before that.
+    pub(super) fn end(&self, pid: i32) {
+        let path = self.folder.join(pid.to_string());
+        if still_runs(pid, fs::read_to_string(&path).ok()) {
+            tracing::warn!(pid, "the process of a task that was given up still runs; it is killed");
+            signal_group(pid, Signal::SIGKILL);
+        }
+        let _ = fs::remove_file(path);
     }
 
     /// Ends every process that an earlier worker noted and that still runs; returns how many.
@@ -41,8 +47,8 @@ impl Leftovers {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
             let noted = fs::read_to_string(entry.path()).ok();
-            if let (Some(pid), Some(noted)) = (pid.filter(|pid| *pid > 1), noted)
-                && start_time(pid).is_some_and(|start| start == noted)
+            if let Some(pid) = pid.filter(|pid| *pid > 1)
+                && still_runs(pid, noted)
             {
                 signal_group(pid, Signal::SIGKILL);
                 ended += 1;
@@ -51,6 +57,11 @@ impl Leftovers {
         }
         ended
     }
+}
+
+/// Whether the very process that was noted is still there.
+fn still_runs(pid: i32, noted: Option<String>) -> bool {
+    noted.is_some() && start_time(pid) == noted
 }
 
 /// Field 22 of `/proc/<pid>/stat`.
