@@ -7,15 +7,11 @@ what is missing when a state is not reached in time.
 from __future__ import annotations
 
 import json
-import sys
-import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "conformance"))
+from tasks import Deployment, on_one_database, wait_for
 
-import engines  # noqa: E402
-from tasks import Deployment, wait_for  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 ACROSS = ["test://across/", None]
 
@@ -70,25 +66,5 @@ def play(test: Deployment) -> None:
     assert test.number("SELECT count(*) FROM slipstream_dead_letter") == 0
 
 
-def main() -> None:
-    """Run on one database."""
-    db = sys.argv[1] if len(sys.argv) > 1 else "sqlite"
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        out.mkdir()
-        engine = engines.Engine(
-            "slipstream",
-            Path(folder) / "home",
-            HERE / "data_dags",
-            db=db,
-            api=False,
-            roles=["slipstream scheduler", "slipstream dag-processor"],
-            env={"EVENTS_TEST_OUT": str(out), "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False"},
-        )
-        with engine:
-            play(Deployment(engine, out))
-    print(f"tasks that start by data, {db}: ok")
-
-
 if __name__ == "__main__":
-    main()
+    on_one_database("tasks that start by data", HERE / "data_dags", play)

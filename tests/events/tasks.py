@@ -98,8 +98,8 @@ def play(test: Deployment) -> None:
     assert test.number(firings) == 6, test.number(firings)
 
 
-def main() -> None:
-    """Run on one database."""
+def on_one_database(what: str, dags: Path, play) -> None:
+    """Play on a deployment of its own, on the database that the command line names."""
     db = sys.argv[1] if len(sys.argv) > 1 else "sqlite"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
@@ -107,7 +107,7 @@ def main() -> None:
         engine = engines.Engine(
             "slipstream",
             Path(folder) / "home",
-            HERE / "dags",
+            dags,
             db=db,
             api=False,
             roles=["slipstream scheduler", "slipstream dag-processor"],
@@ -115,8 +115,8 @@ def main() -> None:
         )
         with engine:
             play(Deployment(engine, out))
-    print(f"events on tasks, {db}: ok")
+    print(f"{what}, {db}: ok")
 
 
 if __name__ == "__main__":
-    main()
+    on_one_database("events on tasks", HERE / "dags", play)

@@ -5,6 +5,7 @@ What is missing is installed with apt-get, without letting the package start a s
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import shutil
@@ -45,7 +46,7 @@ def install(package: str, program: str) -> None:
             POLICY.unlink()
 
 
-class Server:
+class Server(abc.ABC):
     """A server in a directory of its own that can be stopped and started again on the same port."""
 
     def __init__(self) -> None:
@@ -53,8 +54,9 @@ class Server:
         self.home = Path(tempfile.mkdtemp(prefix="slipstream-broker-"))
         self.process: subprocess.Popen | None = None
 
+    @abc.abstractmethod
     def command(self) -> tuple[list[str], dict[str, str]]:
-        raise NotImplementedError
+        """What starts it, and with which environment."""
 
     def start(self) -> None:
         command, env = self.command()

@@ -161,7 +161,11 @@ class Page(unittest.TestCase):
                     self.assertEqual((told[name][0], list(told[name][1].values())), (200, [[]]), name)
 
     def test_without_our_tables_it_says_that_no_scheduler_has_run_yet(self) -> None:
-        told = answers("sqlite", [("overview", "admin", "GET", "/api/overview", None)], self.url, tables=False)
+        requests = [(name, "admin", "GET", f"/api/{name}", None) for name in ("overview", "events", "triggers", "letters", "executions")]
+        told = answers("sqlite", requests, self.url, tables=False)
+        for name in ("events", "triggers", "letters", "executions"):
+            self.assertEqual(told[name][0], 503, name)
+            self.assertIn("no Slipstream scheduler has run", told[name][1]["detail"])
         self.assertEqual(told["overview"][0], 200)
         self.assertEqual((told["overview"][1]["ready"], told["overview"][1]["counts"]), (False, {}))
 

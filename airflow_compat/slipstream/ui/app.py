@@ -29,6 +29,13 @@ def readable_dags(user: GetUserDep) -> set[str]:
     return get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
 
 
+def own_tables(session: SessionDep) -> None:
+    """Refuse what needs our tables as long as there are none."""
+    if not queries.are_there(session):
+        raise HTTPException(503, "no Slipstream scheduler has run on this database yet: it makes its tables at its first start")
+
+
+has_tables = Depends(own_tables)
 Dags = Annotated[set[str], Depends(readable_dags)]
 sees_jobs = Depends(requires_access_view(AccessView.JOBS))
 sees_events = Depends(requires_access_view(AccessView.TRIGGERS))
@@ -54,25 +61,25 @@ def overview(session: SessionDep) -> dict[str, Any]:
     return {"ready": ready, "jobs": queries.jobs(session), "counts": queries.counts(session) if ready else {}}
 
 
-@app.get("/api/events", dependencies=[sees_events])
+@app.get("/api/events", dependencies=[sees_events, has_tables])
 def events(session: SessionDep, after: int = 0, key: str | None = None) -> dict[str, Any]:
     """Return the newest events after a position."""
     return {"events": queries.events(session, after, key)}
 
 
-@app.get("/api/triggers")
+@app.get("/api/triggers", dependencies=[has_tables])
 def triggers(session: SessionDep, dags: Dags) -> dict[str, Any]:
     """Return triggers, and what they have done."""
     return {"triggers": queries.triggers(session, dags), "firings": queries.firings(session, dags)}
 
 
-@app.get("/api/letters")
+@app.get("/api/letters", dependencies=[has_tables])
 def letters(session: SessionDep, dags: Dags) -> dict[str, Any]:
     """Return what waits for a person."""
     return {"letters": queries.letters(session, dags)}
 
 
-@app.get("/api/executions")
+@app.get("/api/executions", dependencies=[has_tables])
 def executions(session: SessionDep, dags: Dags) -> dict[str, Any]:
     """Return the tasks that events start and stop."""
     return {"executions": queries.executions(session, dags)}
@@ -105,7 +112,7 @@ class Letter(BaseModel):
     position: int | None = None
 
 
-@app.post("/api/triggers/{name:path}/{action}", dependencies=[Depends(asked_by_the_page)])
+@app.post("/api/triggers/{name:path}/{action}", dependencies=[Depends(asked_by_the_page), has_tables])
 def act(
     name: str, action: Literal["pause", "resume", "retry", "skip"], session: SessionDep, user: GetUserDep, letter: Letter
 ) -> dict[str, Any]:
