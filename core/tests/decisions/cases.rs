@@ -77,6 +77,40 @@ pub(crate) fn case(seed: u64) -> Value {
     maker.finish()
 }
 
+/// States in which nothing is decided about a task instance; one that is scheduled may be looked at again.
+const SETTLED: &[&str] = &[
+    "success",
+    "success",
+    "success",
+    "failed",
+    "skipped",
+    "upstream_failed",
+    "removed",
+    "running",
+    "queued",
+    "deferred",
+];
+
+/// Looks at single task instances of a case: which one, and the states of all, of which only its own is none.
+pub(crate) fn looks(case: &Value, seed: u64, count: usize) -> Value {
+    let mut dice = Dice::new(seed ^ 0x5EED);
+    let tis = case["tis"].as_array().map_or(&[][..], Vec::as_slice);
+    let look = |dice: &mut Dice| {
+        let target = dice.below(tis.len());
+        let dull = *dice.pick(&[0, 40, 80]);
+        let quiet = *dice.pick(&["success", "success", "skipped", "failed", "running"]);
+        let states: Vec<Value> = (0..tis.len())
+            .map(|index| match index {
+                _ if index == target => Value::Null,
+                _ if dice.percent(dull) => quiet.into(),
+                _ => (*dice.pick(SETTLED)).into(),
+            })
+            .collect();
+        json!({"target": [tis[target]["task"], tis[target]["map_index"]], "states": states})
+    };
+    if tis.is_empty() { json!([]) } else { (0..count).map(|_| look(&mut dice)).collect() }
+}
+
 /// Task indexes of a group, and over which earlier task it is expanded, if any.
 struct Group {
     name: &'static str,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import datetime
+import functools
 import json
 import os
 import shutil
@@ -46,6 +47,7 @@ from airflow.sdk.definitions._internal.expandinput import (  # noqa: E402
 )
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup  # noqa: E402
 from airflow.serialization.serialized_objects import DagSerialization  # noqa: E402
+from airflow.ti_deps.dep_context import DepContext  # noqa: E402
 from airflow.ti_deps.deps.base_ti_dep import BaseTIDep  # noqa: E402
 from airflow.utils.state import DagRunState  # noqa: E402
 from airflow.utils.types import DagRunTriggeredByType, DagRunType  # noqa: E402
@@ -63,6 +65,8 @@ BaseTIDep.__hash__ = lambda self: ORDER.index(type(self).__name__)
 
 messages = []
 DagRun.notify_dagrun_state_changed = lambda self, msg: messages.append(msg)
+
+FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 UTC = datetime.timezone.utc
 DATE = datetime.datetime(2026, 1, 2, tzinfo=UTC)
@@ -223,6 +227,31 @@ def states(session, run):
     return sorted([task_id, map_index, state and str(state)] for task_id, map_index, state in rows)
 
 
+def set_committed_state(ti, state, session=None):
+    sa.orm.attributes.set_committed_value(ti, "state", state)
+    return True
+
+
+def verdicts(session, dag, run, case):
+    """What each look comes to: "ready", "blocked", or the state that the task instance is given instead of being run."""
+    by_key = {}
+    for ti in session.scalars(sa.select(TaskInstance).where(TaskInstance.run_id == run.run_id)):
+        ti.task = dag.get_task(ti.task_id)
+        by_key[ti.task_id, ti.map_index] = ti
+    tis = [by_key[given["task"], given["map_index"]] for given in case["tis"]]
+    found = []
+    for look in case["looks"]:
+        for ti, state in zip(tis, look["states"]):
+            # As if it had been read so: queries give these very objects, and nothing is written back.
+            sa.orm.attributes.set_committed_value(ti, "state", state)
+        target = by_key[tuple(look["target"])]
+        target.set_state = functools.partial(set_committed_state, target)
+        context = DepContext(flag_upstream_failed=True, finished_tis=[ti for ti in tis if ti.state in FINISHED])
+        ready = target.are_dependencies_met(dep_context=context, session=session)
+        found.append(str(target.state) if target.state else "ready" if ready else "blocked")
+    return found
+
+
 def answer(session, case):
     try:
         serialized = build(case)
@@ -246,6 +275,8 @@ def answer(session, case):
     for task_id, map_index, value in case["skips"]:
         xcom(session, run, task_id, map_index, "skipmixin_key", value)
     session.commit()
+    if "looks" in case:
+        return {"dag": serialized, "verdicts": verdicts(session, dag, run, case), "now": now.isoformat()}
     retries = []
     for ti in session.scalars(sa.select(TaskInstance).where(TaskInstance.run_id == "run")):
         if ti.state == "up_for_retry":
