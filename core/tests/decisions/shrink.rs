@@ -94,7 +94,7 @@ fn without_task(case: &Value, index: usize) -> Option<Value> {
         list.as_array_mut().map(|list| list.retain(|_| *keep.next().unwrap_or(&true)))
     };
     kept(&mut less["tis"])?;
-    for look in less["looks"].as_array_mut().into_iter().flatten() {
+    for look in less.get_mut("looks").and_then(Value::as_array_mut).into_iter().flatten() {
         kept(&mut look["states"])?;
     }
     for table in ["lengths", "results"] {
