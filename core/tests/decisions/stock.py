@@ -239,11 +239,18 @@ def verdicts(session, dag, run, case):
         ti.task = dag.get_task(ti.task_id)
         by_key[ti.task_id, ti.map_index] = ti
     tis = [by_key[given["task"], given["map_index"]] for given in case["tis"]]
+    # Whether a mapped task's results are complete is asked of the rows themselves.
+    mapped = [index for index, ti in enumerate(tis) if ti.map_index >= 0]
+    write = sa.update(TaskInstance.__table__).where(TaskInstance.__table__.c.id == sa.bindparam("row"))
+    write = write.values(state=sa.bindparam("now"))
     found = []
     for look in case["looks"]:
         for ti, state in zip(tis, look["states"]):
             # As if it had been read so: queries give these very objects, and nothing is written back.
             sa.orm.attributes.set_committed_value(ti, "state", state)
+        if mapped:
+            rows = [{"row": tis[index].id, "now": look["states"][index]} for index in mapped]
+            session.connection().execute(write, rows)
         target = by_key[tuple(look["target"])]
         target.set_state = functools.partial(set_committed_state, target)
         context = DepContext(flag_upstream_failed=True, finished_tis=[ti for ti in tis if ti.state in FINISHED])
