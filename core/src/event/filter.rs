@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::ast::{EntryExpr, Expr};
-use cel::{Context, Env, IdedExpr, Program, Value as Cel};
+use cel::{Context, Env, IdedExpr, Value as Cel};
 use serde_json::{Map, Value};
 
+use super::filter_budget::{Budget, MAX_STEPS, charge_loops};
 use super::{EvalError, Event, SpecError};
 
 /// What a filter may name: the attributes of the event, and `event` for all of them together. CEL reserves the name
@@ -19,7 +20,7 @@ const ATTRIBUTES: &[&str] =
 /// A compiled filter.
 pub(super) struct Filter {
     text: String,
-    program: Program,
+    expression: IdedExpr,
     env: Arc<Env>,
     /// The attributes that it names; only these are given to it.
     names: Vec<&'static str>,
@@ -39,24 +40,40 @@ impl Filter {
             return Err(wrong(format!("`{name}` is none of {}", NAMES.join(", "))));
         }
         let names = NAMES.iter().copied().filter(|name| variables.contains(name)).collect();
-        Ok(Self { text: text.to_owned(), names, program, env })
+        let mut expression = program.expression().clone();
+        charge_loops(&mut expression);
+        Ok(Self { text: text.to_owned(), names, expression, env })
     }
 
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
+    /// Whether the event passes.
+    ///
+    /// # Errors
+    /// If the filter fails on it, gives anything but true or false, or goes through more list items than it may.
     pub(super) fn accepts(&self, event: &Event) -> Result<bool, EvalError> {
+        let failed = |problem: String| EvalError::Filter { filter: self.text.clone(), problem };
         let mut context = Context::with_env(Arc::clone(&self.env));
         for name in &self.names {
             context.add_variable_from_value(*name, variable(name, event));
         }
-        match self.program.execute(&context) {
+        let budget = Budget::new();
+        budget.hand_to(&mut context).map_err(|error| failed(error.to_string()))?;
+        let result = Cel::resolve(&self.expression, &context);
+        // Also where a loop has made nothing of the error, as `false && error` may.
+        if budget.is_used_up() {
+            return Err(failed(format!(
+                "it goes through more than {MAX_STEPS} list items, which would hold up everything else: nest fewer loops, or send smaller events"
+            )));
+        }
+        match result {
             Ok(Cel::Bool(accepted)) => Ok(accepted),
             Ok(other) => {
                 Err(EvalError::NotBoolean { filter: self.text.clone(), value: format!("{other:?}") })
             }
-            Err(error) => Err(EvalError::Filter { filter: self.text.clone(), problem: error.to_string() }),
+            Err(error) => Err(failed(error.to_string())),
         }
     }
 }

@@ -13,6 +13,7 @@ mod event;
 mod feed;
 mod field;
 mod filter;
+mod filter_budget;
 mod memory;
 mod node;
 pub mod order;

@@ -30,6 +30,37 @@ fn a_filter_sees_the_whole_event() {
 }
 
 #[test]
+fn a_filter_may_go_through_a_large_event_and_through_lists_in_lists() {
+    for filter in [
+        "data.numbers.exists(n, n == 89999) && data.numbers.filter(n, n < 3).size() == 3",
+        "data.rows.all(row, row.exists(cell, cell == 7) && row.map(cell, cell * 2).size() == 10)",
+        "{'a': [1, 2]}.all(name, name == 'a') && data.numbers[{'x': 3}.x] == 3",
+    ] {
+        let mut watcher = Watcher::new(json!({"event": {"key": "k", "where": filter}}));
+        let rows: Vec<Vec<i32>> = vec![(0..10).collect(); 5000];
+        let data = json!({"numbers": (0..90_000).collect::<Vec<i32>>(), "rows": rows});
+        assert_eq!(watcher.on_data(1, "k", data), Some(vec![1]), "{filter}");
+    }
+}
+
+#[test]
+fn a_filter_that_multiplies_its_loops_fails_instead_of_holding_up_everything() {
+    for filter in [
+        "data.all(x, data.all(y, x + y >= 0))",
+        "data.exists(x, data.exists(y, data.exists(z, x + y + z < 0)))",
+        // An error in one item of `all` is made good by another that is false; the work is done all the same.
+        "!data.all(x, x == 2499 ? false : data.map(y, y + 1).size() > 0)",
+    ] {
+        let spec = spec(json!({"event": {"key": "k", "where": filter}}));
+        let many = event(1, "k", json!((0..2500).collect::<Vec<i32>>()));
+        let error = step(&spec, &mut Progress::default(), Input::Event(&many), at(1)).expect_err(filter);
+        assert!(error.to_string().contains("more than 200000 list items"), "{error}");
+        let few = event(2, "k", json!([1, 2]));
+        step(&spec, &mut Progress::default(), Input::Event(&few), at(1)).expect(filter);
+    }
+}
+
+#[test]
 fn a_filter_that_fails_is_an_error_and_changes_nothing() {
     let spec = spec(json!({"all": [{"event": {"key": "k", "where": "data.score > 1"}}, on("*")]}));
     let mut progress = Progress::default();
