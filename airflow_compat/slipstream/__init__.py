@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.conditions import AssetUpdate, Condition, Event, RunState, TaskState, Tick, none_for, sequence
 from slipstream.data import by_data
-from slipstream.tasks import periodic, restart_on, start_on, stop_on, streaming
+from slipstream.tasks import periodic, restart_on, start_on, stop_on, stop_run_on, streaming
 
 if TYPE_CHECKING:
     from slipstream.schedule import EventSchedule
@@ -32,6 +32,7 @@ __all__ = [
     "sequence",
     "start_on",
     "stop_on",
+    "stop_run_on",
     "streaming",
 ]
 

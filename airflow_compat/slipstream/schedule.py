@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.sdk.definitions.timetables.assets import PartitionedAtRuntime
 from airflow.sdk.definitions.timetables.simple import NullTimetable
 
 from slipstream.conditions import Condition, check_condition, check_field
@@ -24,9 +25,13 @@ class EventSchedule(NullTimetable):
     :param conf: the field of the event that becomes the run's conf, an object.
     :param logical_date: the field that is the run's logical date.
     :param partition_key: the field that is the run's partition key.
-    :param stop: when the Dag's running runs are stopped.
+    :param stop: when the Dag's active runs are ended; by an event of one of them only that one.
     :param stop_mark: the state they get: ``failed`` or ``success``.
     """
+
+    def __new__(cls, *_: Any, partition_key: str | None = None, **__: Any) -> EventSchedule:
+        # Runs have a partition key only under a timetable that says so.
+        return super().__new__(_PartitionedEventSchedule if partition_key is not None else cls)
 
     def __init__(
         self,
@@ -68,6 +73,12 @@ class EventSchedule(NullTimetable):
         return {"slipstream": {"triggers": self.triggers}}
 
 
+class _PartitionedEventSchedule(EventSchedule):
+    """An ``EventSchedule`` whose runs have partition keys: for Airflow a Dag whose keys are set at run time."""
+
+    partitioned_at_runtime = True
+
+
 def _register() -> None:
     """Let Airflow serialise this timetable under the name of the one it stands for.
 
@@ -80,5 +91,6 @@ def _register() -> None:
     known = encoders._serializer.BUILTIN_TIMETABLES
     if EventSchedule not in known:
         known[EventSchedule] = known[NullTimetable]
+        known[_PartitionedEventSchedule] = known[PartitionedAtRuntime]
         register = encoders._Serializer.serialize_timetable.register
         register(EventSchedule, lambda _, timetable: timetable.serialize())

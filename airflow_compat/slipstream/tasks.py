@@ -169,6 +169,33 @@ def stop_on(
     return task
 
 
+def stop_run_on(
+    dag: Any,
+    condition: Condition,
+    *,
+    mark: str = "success",
+    name: str | None = None,
+    at_most: int | None = None,
+) -> Any:
+    """End a run of a Dag when a condition is fulfilled by events that this run sees; each run counts for itself.
+
+    What still runs in it gets the mark and is stopped, what waits is skipped, teardowns are still done.
+
+    :param dag: the Dag, with at least one task: write this at its end.
+    :param mark: the state that the run gets: ``success`` or ``failed``.
+    :return: the Dag
+    """
+    tasks = getattr(dag, "tasks", None)
+    if not isinstance(tasks, list):
+        raise TypeError(f"stop_run_on() needs a Dag, not {dag!r}")
+    if not tasks:
+        raise ValueError(f"stop_run_on() on Dag {dag.dag_id!r}: the Dag has no tasks yet; write it at the end of the Dag")
+    action = {"mark": check_choice(mark, ("success", "failed"), "stop_run_on(mark=)")}
+    # Only triggers of tasks see a single run: the first one carries it.
+    add_trigger(min(tasks, key=lambda task: task.task_id), condition, {"stop_run": action}, "stop_run_on()", name, at_most)
+    return dag
+
+
 def restart_on(
     task: Task,
     condition: Condition,

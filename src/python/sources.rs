@@ -18,6 +18,7 @@ sources! {
     ".parents" <- "parents.py",
     ".attributes" <- "attributes.py",
     ".rehearsal" <- "rehearsal.py",
+    ".triggering" <- "triggering.py",
     ".preload" <- "preload.py",
     ".callback" <- "callback.py",
     ".executor" <- "executor.py",

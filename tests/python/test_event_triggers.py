@@ -37,6 +37,7 @@ from slipstream import (  # noqa: E402
     sequence,
     start_on,
     stop_on,
+    stop_run_on,
     streaming,
 )
 from slipstream import events as log  # noqa: E402
@@ -190,6 +191,27 @@ class DagFiles(unittest.TestCase):
             found = again.get_task(task_id).executor_config
             self.assertEqual(found, expected)
             self.assertEqual(pickle.loads(pickle.dumps(found)), expected)
+
+    def test_runs_with_partition_keys_need_no_more_than_the_option(self):
+        with DAG("d", schedule=EventSchedule(Event("k"), partition_key="data.version")) as dag:
+            bash("t")
+        data = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+        self.assertIsInstance(dag.timetable, EventSchedule)
+        self.assertEqual(data["dag"]["timetable"]["__type"], "airflow.timetables.simple.PartitionedAtRuntime")
+        self.assertTrue(DagSerialization.from_dict(data).timetable.partitioned_at_runtime)
+        (trigger,) = data["dag"]["timetable"]["__var"]["slipstream"]["triggers"]
+        self.assertEqual(trigger["do"]["run"]["partition_key"], "data.version")
+
+    def test_a_run_ends_by_a_condition_that_its_first_task_carries(self):
+        with DAG("d") as dag:
+            with self.assertRaisesRegex(ValueError, "'d': the Dag has no tasks yet"):
+                stop_run_on(dag, Event("k"))
+            one, two = bash("b"), bash("a")
+            self.assertIs(stop_run_on(dag, Event("k"), mark="failed"), dag)
+        self.assertEqual(triggers(two)[0]["do"], {"stop_run": {"mark": "failed"}})
+        self.assertNotIn("slipstream", one.executor_config)
+        with self.assertRaisesRegex(TypeError, "needs a Dag"):
+            stop_run_on(one, Event("k"))
 
     def test_every_parse_gives_the_same_version(self):
         first, second = (json.dumps(DagSerialization.to_dict(self.example()), sort_keys=True) for _ in range(2))

@@ -133,6 +133,27 @@ print(json.dumps({"installed": installed, "same": build() == stock, "things": le
         self.assertGreater(seen["things"], 6)
 
 
+class TriggeringEvents(unittest.TestCase):
+    """The events that made a run."""
+
+    def test_every_task_of_such_a_run_has_them_and_no_other_context_changes(self) -> None:
+        seen = run(
+            """
+import json
+from types import SimpleNamespace
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from slipstream._host import triggering
+RuntimeTaskInstance.get_template_context = lambda ti: {"ti": 1, "dag_run": SimpleNamespace(conf=ti)}
+triggering.install()
+triggering.install()
+contexts = [RuntimeTaskInstance.get_template_context(conf) for conf in
+            ({"triggering_events": [{"key": "k"}], "x": 1}, {"x": 1}, None, {"triggering_events": "mine"})]
+print(json.dumps([context.get("triggering_events") for context in contexts] + [len(context) for context in contexts]))
+"""
+        )
+        self.assertEqual(seen, [[{"key": "k"}], None, None, None, 3, 2, 2, 2])
+
+
 class Steady(unittest.TestCase):
     """Whether a source shows that its result may be another one the next time."""
 

@@ -214,8 +214,16 @@ def attributes() -> None:
     attributes.install()
 
 
+def triggering() -> None:
+    """Put the events that made a run into the context of its tasks."""
+    from . import triggering
+
+    triggering.install()
+
+
 STEPS: dict[str, Callable[[], None]] = {
     "attributes": attributes,
+    "triggering events": triggering,
     "usual modules": modules(USUAL),
     "standard operators": modules(STANDARD),
     "message adapters": adapters,

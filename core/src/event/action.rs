@@ -9,9 +9,14 @@ use super::Field;
 pub enum Action {
     /// Makes a run of the Dag.
     NewRun(NewRun),
-    /// Ends the Dag's running runs.
+    /// Ends the Dag's active runs; for an event of one of them only that one.
     StopRuns {
         /// The state they get.
+        mark: Mark,
+    },
+    /// Ends the run in which the trigger fires. The trigger is on a task, as all are that see one run only.
+    StopRun {
+        /// The state it gets.
         mark: Mark,
     },
     /// Starts the task.

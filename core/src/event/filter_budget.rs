@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cel::common::ast::{CallExpr, EntryExpr, Expr};
 use cel::{Context, DeclarationError, ExecutionError, IdedExpr, Value as Cel};
 
-/// Most items that all loops of a filter go through for one event, together: some tenths of a second.
-pub(super) const MAX_STEPS: usize = 200_000;
+/// Most items that all loops of a filter go through for one event, together: a tenth of a second.
+pub(super) const MAX_STEPS: usize = 100_000;
 
 /// The function that every loop's list goes through; no filter can name it.
 const CHARGE: &str = "@charge";

@@ -19,7 +19,7 @@ const TASK_MARKS: &[(&str, Mark)] =
 impl Action {
     /// Reads a trigger's `do`: an object with one name, that of the action.
     pub(super) fn from_json(value: &Value) -> Result<Self, SpecError> {
-        let known = ["run", "stop_runs", "start", "stop", "restart"];
+        let known = ["run", "stop_runs", "stop_run", "start", "stop", "restart"];
         Part::new("do", value, &known)?;
         let mut entries = value.as_object().into_iter().flatten();
         let (Some((name, options)), None) = (entries.next(), entries.next()) else {
@@ -30,6 +30,9 @@ impl Action {
             "run" => Self::NewRun(new_run(&place, options)?),
             "stop_runs" => {
                 Self::StopRuns { mark: Part::new(&place, options, &["mark"])?.choice("mark", RUN_MARKS)? }
+            }
+            "stop_run" => {
+                Self::StopRun { mark: Part::new(&place, options, &["mark"])?.choice("mark", RUN_MARKS)? }
             }
             "start" => {
                 let part = Part::new(&place, options, &["mode", "when_running"])?;

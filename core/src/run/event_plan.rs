@@ -80,7 +80,9 @@ impl EventPlan {
         self.triggered.insert(index);
         let hold = match trigger.action {
             Action::Start { mode, .. } | Action::Restart { mode, .. } => Hold::of(mode),
-            Action::Stop { .. } | Action::NewRun(_) | Action::StopRuns { .. } => None,
+            Action::Stop { .. } | Action::NewRun(_) | Action::StopRuns { .. } | Action::StopRun { .. } => {
+                None
+            }
         };
         match (hold, self.held.get(&index)) {
             // Dependencies count as soon as one of the task's triggers wants them.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use slipstream_core::event::{Action, Event, Mark, Position, WhileActive};
+use slipstream_core::event::{Action, Event, Mark, Position, Scope, WhileActive};
 use slipstream_core::ids::{DagId, TaskId};
 use uuid::Uuid;
 
@@ -18,7 +18,8 @@ use crate::store::runs::active::recompute_exceeds_of;
 use crate::store::triggers::active_runs::{self, ActiveRun};
 use crate::store::triggers::commands::{self, NewCommand};
 use crate::store::triggers::firings::{self, Firing, Status};
-use crate::store::triggers::{dags, progress, stop_runs};
+use crate::store::triggers::stop_runs::{self, WhichRuns};
+use crate::store::triggers::{dags, progress};
 use crate::store::{StoreError, Tx};
 
 /// What the scheduler's loop should look at after the commit.
@@ -118,12 +119,18 @@ impl<'a> Effects<'a> {
         tracing::debug!(trigger = %armed.row.name, %position, run_id = key.run_id, "the trigger fires");
         match (&armed.spec.action, run, &armed.row.task_id) {
             (Action::NewRun(_), _, _) => self.new_run(firing, armed).await,
-            (Action::StopRuns { mark }, _, _) => self.stop_runs(firing, *mark).await,
+            (Action::StopRuns { mark }, _, _) => {
+                let which = self.run_of(&firing).await?;
+                self.stop_runs(firing, &which, *mark).await
+            }
+            (Action::StopRun { mark }, Some(run), _) => {
+                self.stop_runs(firing, &WhichRuns::One(run.run_id.clone()), *mark).await
+            }
             (_, Some(run), Some(task_id)) => {
                 self.command(firing, armed, run, task_id);
                 Ok(())
             }
-            // A task's action without a task: the trigger was put on the wrong thing.
+            // An action inside a run, and no run: the trigger was put on the wrong thing.
             _ => {
                 let reason = "the action is one on a task, and the trigger is not on a task".to_owned();
                 self.firings.push(Firing { status: Status::Failed, reason: Some(reason), ..firing });
@@ -270,7 +277,16 @@ impl<'a> Effects<'a> {
         Ok(done)
     }
 
-    async fn stop_runs(&mut self, firing: Firing, mark: Mark) -> Result<(), StoreError> {
+    /// Which runs of its Dag a firing is about: an event of one of them is about no other.
+    async fn run_of(&mut self, firing: &Firing) -> Result<WhichRuns, StoreError> {
+        self.read_events(&[firing.position]).await?;
+        Ok(match self.events.get(&firing.position).map(|event| &event.scope) {
+            Some(Scope::Run { dag_id, run_id }) if *dag_id == firing.dag_id => WhichRuns::One(run_id.clone()),
+            _ => WhichRuns::All,
+        })
+    }
+
+    async fn stop_runs(&mut self, firing: Firing, which: &WhichRuns, mark: Mark) -> Result<(), StoreError> {
         let dags = self.dags([&firing.dag_id]).await?;
         let teardowns: BTreeSet<TaskId> = dags
             .get(&firing.dag_id)
@@ -281,12 +297,16 @@ impl<'a> Effects<'a> {
             .collect();
         // Those that this transaction makes come later.
         self.flush_runs().await?;
-        let ended = stop_runs::stop(self.tx, &firing.dag_id, mark.as_str(), &teardowns, self.now).await?;
+        let ended =
+            stop_runs::stop(self.tx, &firing.dag_id, which, mark.as_str(), &teardowns, self.now).await?;
         recompute_exceeds_of(self.tx, [&firing.dag_id]).await?;
         self.hints.runs = Notice::Some;
         let names: Vec<&str> = ended.iter().map(|run| run.as_str()).collect();
         let (status, reason) = match names.as_slice() {
-            [] => (Status::Skipped, "no run is active".to_owned()),
+            [] => match which {
+                WhichRuns::All => (Status::Skipped, "no run is active".to_owned()),
+                WhichRuns::One(run) => (Status::Skipped, format!("the run {run} is not active")),
+            },
             names => (Status::Done, format!("ended as {}: {}", mark.as_str(), names.join(", "))),
         };
         self.firings.push(Firing { status, reason: Some(reason), ..firing });
@@ -298,7 +318,7 @@ impl<'a> Effects<'a> {
             Action::Start { .. } => commands::Action::Start,
             Action::Stop { .. } => commands::Action::Stop,
             Action::Restart { .. } => commands::Action::Restart,
-            Action::NewRun(_) | Action::StopRuns { .. } => return,
+            Action::NewRun(_) | Action::StopRuns { .. } | Action::StopRun { .. } => return,
         };
         self.commands.push(NewCommand {
             firing_id: firing.id,
@@ -370,6 +390,7 @@ pub(super) fn action_name(action: &Action) -> &'static str {
     match action {
         Action::NewRun(_) => "run",
         Action::StopRuns { .. } => "stop_runs",
+        Action::StopRun { .. } => "stop_run",
         Action::Start { .. } => "start",
         Action::Stop { .. } => "stop",
         Action::Restart { .. } => "restart",

@@ -313,6 +313,51 @@ fn runs_are_stopped_as_the_api_does_it() {
 }
 
 #[test]
+fn an_event_of_one_run_stops_that_run_only() {
+    on_each_database(async |db| {
+        let stop = json!({"version": 1, "on": on("halt"), "do": {"stop_runs": {"mark": "success"}}});
+        dag(db, "d", &[stop], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        for run_id in ["r", "s"] {
+            running(db, "d", run_id, &[("t", TaskState::Running)]).await;
+        }
+        send(db, in_run(new_event("halt", Value::Null), "d", "s")).await;
+        engine.round(Utc::now()).await.unwrap();
+        let states = "SELECT state AS t FROM dag_run ORDER BY run_id";
+        assert_eq!(texts(db, states).await, ["running", "success"]);
+        send(db, in_run(new_event("halt", Value::Null), "another", "s")).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(
+            texts(db, states).await,
+            ["success", "success"],
+            "a run of another Dag concerns all of this one"
+        );
+    });
+}
+
+#[test]
+fn a_condition_inside_a_run_ends_that_run() {
+    on_each_database(async |db| {
+        let done = json!({"version": 1, "on": {"count": {"of": on("done"), "n": 2}}, "do": {"stop_run": {"mark": "success"}}});
+        dag(db, "d", &[], &[("t", vec![done]), ("u", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        for run_id in ["r", "s"] {
+            running(db, "d", run_id, &[("t", TaskState::Success), ("u", TaskState::Running)]).await;
+        }
+        engine.round(Utc::now()).await.unwrap();
+        send(db, in_run(new_event("done", Value::Null), "d", "r")).await;
+        send(db, in_run(new_event("done", Value::Null), "d", "s")).await;
+        send(db, in_run(new_event("done", Value::Null), "d", "s")).await;
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(texts(db, "SELECT state AS t FROM dag_run ORDER BY run_id").await, ["running", "success"]);
+        let told = "SELECT reason AS t FROM slipstream_firing";
+        assert_eq!(texts(db, told).await, ["ended as success: s"]);
+    });
+}
+
+#[test]
 fn what_airflow_does_itself_is_told_once_and_triggers() {
     on_each_database(async |db| {
         let on_success = json!({"event": {"namespace": "airflow", "key": "up.t", "type": "airflow.task_instance.success"}});

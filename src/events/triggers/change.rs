@@ -49,7 +49,7 @@ pub async fn add(db: &Db, new: &NewExternal, now: DateTime<Utc>) -> Result<Trigg
         let message = if on_dag {
             "`run` and `stop_runs` act on a Dag: leave the task out"
         } else {
-            "`start`, `stop` and `restart` act on a task: name it"
+            "`start`, `stop` and `restart` act on a task, and `stop_run` on the run of one: name it"
         };
         return Err(TriggerError::Refused(message.to_owned()));
     }

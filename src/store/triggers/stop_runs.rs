@@ -15,23 +15,42 @@ const RUNNING: &str = "'running', 'deferred', 'up_for_reschedule', 'awaiting_inp
 /// The states from which a task instance does not move by itself.
 const FINISHED: &str = "'success', 'failed', 'skipped', 'upstream_failed', 'removed'";
 
-/// Ends the active runs of a Dag with this state, `success` or `failed`; returns them.
+/// Which of a Dag's active runs are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhichRuns {
+    /// All of them.
+    All,
+    /// One, if it is active.
+    One(RunId),
+}
+
+/// Ends active runs of a Dag with this state, `success` or `failed`; returns them.
 ///
 /// # Errors
 /// As any statement.
 pub async fn stop(
     tx: &Tx,
     dag_id: &DagId,
+    which: &WhichRuns,
     state: &str,
     teardowns: &BTreeSet<TaskId>,
     now: DateTime<Utc>,
 ) -> Result<Vec<RunId>, StoreError> {
+    let one = match which {
+        WhichRuns::All => None,
+        WhichRuns::One(run_id) => Some(run_id),
+    };
     let sql = tx
         .sql(&format!(
-            "SELECT run_id FROM dag_run WHERE dag_id = ? AND state IN ('queued', 'running') ORDER BY id{}",
+            "SELECT run_id FROM dag_run WHERE dag_id = ? AND state IN ('queued', 'running'){} ORDER BY id{}",
+            if one.is_some() { " AND run_id = ?" } else { "" },
             tx.dialect().pg(" FOR UPDATE")
         ))
         .bind(dag_id);
+    let sql = match one {
+        Some(run_id) => sql.bind(run_id),
+        None => sql,
+    };
     let runs: Vec<RunId> = tx.all(sql).await?.iter().map(|row| row.id("run_id")).collect::<Result<_, _>>()?;
     if runs.is_empty() {
         return Ok(runs);
