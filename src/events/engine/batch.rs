@@ -16,7 +16,7 @@ use super::catalog::{Armed, Catalog, Pace};
 use super::effects::{Effects, Hints};
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, Filter};
-use crate::store::triggers::active_runs::{self, ActiveRun};
+use crate::store::triggers::active_runs::{self, ActiveRun, Clocks};
 use crate::store::triggers::decisions::{self, Decision};
 use crate::store::triggers::registry::Status;
 use crate::store::triggers::{TriggerId, cursor, dags, dead_letters, progress};
@@ -89,7 +89,7 @@ impl Engine {
         self.evaluate_some(1, Care::Apart, why.as_deref(), now).await
     }
 
-    async fn evaluate_some(
+    pub(super) async fn evaluate_some(
         &mut self,
         most: i64,
         care: Care,
@@ -189,7 +189,11 @@ impl Engine {
         why: &str,
         now: DateTime<Utc>,
     ) -> Result<Position, StoreError> {
-        let runs = self.runs_concerned(tx, events, &mut Memory::default(), now).await?;
+        let mut memory = Memory::default();
+        let runs = self.runs_concerned(tx, events, &mut memory, now).await?;
+        // The clocks of runs that are met here for the first time.
+        self.append_ticks(tx, &mut memory, now).await?;
+        memory.save(tx).await?;
         for question in questions(&self.catalog, &runs, events, Pace::Native, &mut Vec::new()) {
             let (trigger, run_id) = (question.armed.row.id, &question.key.run_id);
             tracing::error!(trigger = %question.armed.row.name, position = %question.event.position, run_id, "the event is parked: {why}");
@@ -217,7 +221,7 @@ impl Engine {
     }
 
     /// The active runs of these Dags, each with the position from which on it sees events. One that is seen for the first
-    /// time gets the position at which the log stood when it was made, and its timers are set.
+    /// time gets the position at which the log stood when it was made, unless an event made it, and its clocks are set.
     pub(super) async fn adopt(
         &mut self,
         tx: &Tx,
@@ -232,19 +236,34 @@ impl Engine {
         let versions = runs.iter().filter_map(|run| run.pinned).collect();
         self.catalog.read_pinned(tx, &self.bag, versions).await?;
         let mut fresh = Vec::new();
-        for run in runs.iter_mut().filter(|run| run.from.is_none()) {
-            // Rows without a time are older than our tables.
-            let from = match run.created_at {
-                Some(moment) => active_runs::position_at(tx, moment).await?,
-                None => Position::default(),
+        let mut clocks = Vec::new();
+        for run in runs.iter_mut().filter(|run| run.clocks == Clocks::Unset) {
+            let from = match (run.from, run.created_at) {
+                // The event that made it.
+                (Some(from), _) => from,
+                (None, Some(moment)) => active_runs::position_at(tx, moment).await?,
+                // Rows without a time are older than our tables.
+                (None, None) => Position::default(),
             };
             run.from = Some(from);
+            run.clocks = Clocks::Set;
             fresh.push((run.dag_id.clone(), run.run_id.clone(), from));
-            for armed in self.catalog.of_run(run).iter().flat_map(|set| set.armed.values()) {
-                memory.arm(armed, Some(run), now);
-            }
+            let armed = self.catalog.of_run(run).into_iter().flat_map(|set| set.armed.values());
+            let run = Arc::new(run.clone());
+            clocks.extend(
+                armed
+                    .filter(|armed| armed.spec.watches_time())
+                    .map(|armed| (armed.clone(), Arc::clone(&run))),
+            );
         }
-        active_runs::settle_from(tx, &fresh).await?;
+        let keys: Vec<progress::Key> =
+            clocks.iter().map(|(armed, run)| memory::clock_key(armed, Some(run))).collect();
+        // What a trigger that asks Python remembers may be there before its clock.
+        memory.load(tx, &keys).await?;
+        for (armed, run) in &clocks {
+            memory.arm(armed, Some(run), now);
+        }
+        active_runs::settle_clocks(tx, &fresh, now).await?;
         Ok(runs.into_iter().map(Arc::new).collect())
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use slipstream_core::event::{Position, Scope};
 use slipstream_core::state::TaskState;
 
+use super::batch::Care;
 use super::testing::{dag, engine, new_event, number, on, send, texts};
 use crate::events::triggers::{self, About, Mode, NewExternal, Which};
 use crate::store::db::{failpoint, recorder};
@@ -620,6 +621,49 @@ fn a_task_in_a_run_has_a_clock_of_its_own() {
         end(db, "one", "success").await;
         engine.round(begin + TimeDelta::seconds(300)).await.unwrap();
         assert_eq!(texts(db, COMMANDS).await.len(), 2);
+    });
+}
+
+#[test]
+fn a_run_that_an_event_made_has_clocks_of_its_own_and_sees_events_from_its_own_on() {
+    on_each_database(async |db| {
+        let tick = json!({"version": 1, "on": {"tick": {"interval": 60}}, "do": {"start": {}}});
+        let silent = json!({"version": 1, "on": {"none": {"of": on("beat"), "seconds": 90}}, "do": {"stop": {"mark": "failed"}}});
+        dag(db, "d", &[run_on("make")], &[("t", vec![tick]), ("u", vec![silent, start_on("make")])]).await;
+        let mut engine = engine(db);
+        let begin = Utc::now();
+        engine.round(begin).await.unwrap();
+        send(db, new_event("make", Value::Null)).await;
+        engine.round(begin).await.unwrap();
+        engine.adopt_new_runs(begin).await.unwrap();
+        assert_eq!(runs(db).await, 1);
+        let commands = "SELECT task_id || ' ' || action AS t FROM slipstream_command ORDER BY id";
+        let mut expected = Vec::new();
+        for (seconds, told) in
+            [(50, None), (61, Some("t start")), (95, Some("u stop")), (125, Some("t start"))]
+        {
+            engine.round(begin + TimeDelta::seconds(seconds)).await.unwrap();
+            expected.extend(told);
+            assert_eq!(texts(db, commands).await, expected, "after {seconds} s");
+        }
+    });
+}
+
+#[test]
+fn a_run_that_is_met_while_an_event_is_parked_has_its_clocks_all_the_same() {
+    on_each_database(async |db| {
+        let tick = json!({"version": 1, "on": {"tick": {"interval": 60}}, "do": {"start": {}}});
+        dag(db, "d", &[], &[("t", vec![tick]), ("u", vec![start_on("go")])]).await;
+        let mut engine = engine(db);
+        let begin = Utc::now();
+        engine.round(begin).await.unwrap();
+        running(db, "d", "one", &[]).await;
+        send(db, new_event("go", Value::Null)).await;
+        engine.evaluate_some(1, Care::Apart, Some("the database refuses it"), begin).await.unwrap();
+        engine.adopt_new_runs(begin).await.unwrap();
+        assert_eq!(number(db, "SELECT count(*) AS n FROM slipstream_dead_letter").await, 1);
+        engine.round(begin + TimeDelta::seconds(61)).await.unwrap();
+        assert_eq!(texts(db, "SELECT task_id AS t FROM slipstream_command").await, ["t"]);
     });
 }
 

@@ -16,7 +16,7 @@ use super::catalog::Armed;
 use super::effects::Effects;
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, NewEvent};
-use crate::store::triggers::active_runs::ActiveRun;
+use crate::store::triggers::active_runs::{ActiveRun, Clocks};
 use crate::store::triggers::decisions::{self, Decision};
 use crate::store::triggers::progress::{self, Key};
 use crate::store::triggers::registry::Status;
@@ -162,7 +162,7 @@ impl Engine {
             return Ok(());
         }
         let runs = crate::store::triggers::active_runs::of_dags(&self.db, &dags).await?;
-        if runs.iter().all(|run| run.from.is_some()) {
+        if runs.iter().all(|run| run.clocks == Clocks::Set) {
             return Ok(());
         }
         let tx = self.db.begin().await?;

@@ -25,6 +25,17 @@ pub struct ActiveRun {
     pub created_at: Option<DateTime<Utc>>,
     /// The position of the log from which on its tasks' triggers see events; `None` until that has been settled.
     pub from: Option<Position>,
+    /// Whether its tasks' clocks have been set.
+    pub clocks: Clocks,
+}
+
+/// Whether the clocks of a run's tasks have been set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    /// Not yet: the run is new.
+    Unset,
+    /// They have.
+    Set,
 }
 
 fn read(row: &Row) -> Result<ActiveRun, StoreError> {
@@ -36,6 +47,7 @@ fn read(row: &Row) -> Result<ActiveRun, StoreError> {
         pinned: row.text_opt("bundle_version")?.and(version),
         created_at: row.time_opt("created_at")?,
         from: row.int_opt("from_position")?.map(Position),
+        clocks: row.time_opt("clocks_set_at")?.map_or(Clocks::Unset, |_| Clocks::Set),
     })
 }
 
@@ -50,7 +62,7 @@ pub async fn of_dags<'a, C: Conn>(
     let sql = conn
         .sql(
             "SELECT dr.id, dr.dag_id, dr.run_id, dr.bundle_version, dr.created_dag_version_id, dr.created_at, \
-             er.from_position FROM dag_run dr \
+             er.from_position, er.clocks_set_at FROM dag_run dr \
              LEFT JOIN slipstream_run er ON er.dag_id = dr.dag_id AND er.run_id = dr.run_id \
              WHERE dr.dag_id IN (?) AND dr.state IN ('queued', 'running') ORDER BY dr.id",
         )
@@ -73,6 +85,34 @@ pub async fn settle_from<C: Conn>(tx: &C, runs: &[(DagId, RunId, Position)]) -> 
         let sql = tx
             .sql("INSERT INTO slipstream_run (dag_id, run_id, from_position) ? ON CONFLICT DO NOTHING")
             .bind_table(&KINDS, values);
+        tx.exec(sql).await?;
+    }
+    Ok(())
+}
+
+/// Columns of `slipstream_run`, with the clocks.
+const CLOCK_KINDS: [(&str, Kind); 4] = [KINDS[0], KINDS[1], KINDS[2], ("clocks_set_at", Kind::Time)];
+
+/// Writes that the clocks of runs' tasks have been set, and from which position on the runs see events, unless that is
+/// written already.
+///
+/// # Errors
+/// As any statement.
+pub async fn settle_clocks<C: Conn>(
+    tx: &C,
+    runs: &[(DagId, RunId, Position)],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for chunk in runs.chunks(rows_per_statement(4)) {
+        let values = chunk
+            .iter()
+            .map(|(dag_id, run_id, from)| vec![dag_id.into(), run_id.into(), from.0.into(), now.into()]);
+        let sql = tx
+            .sql(
+                "INSERT INTO slipstream_run (dag_id, run_id, from_position, clocks_set_at) ? \
+                 ON CONFLICT (dag_id, run_id) DO UPDATE SET clocks_set_at = excluded.clocks_set_at",
+            )
+            .bind_table(&CLOCK_KINDS, values);
         tx.exec(sql).await?;
     }
     Ok(())
