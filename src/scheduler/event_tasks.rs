@@ -104,6 +104,7 @@ impl Pass<'_> {
         }
         let ends = |task: &TaskId| stopped.contains(task);
         work.facts.periodic.retain(|index| !ends(&dag.dag.task(*index).task_id));
+        work.facts.stopped = work.plan.periodic.difference(&work.facts.periodic).copied().collect();
         Ok(Some(work))
     }
 

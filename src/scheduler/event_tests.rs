@@ -547,3 +547,35 @@ fn a_periodic_task_runs_at_each_tick_until_it_is_stopped() {
         );
     });
 }
+
+#[test]
+fn a_periodic_task_that_is_stopped_before_its_first_tick_is_skipped_and_does_not_keep_its_run() {
+    on_each_database(async |db| {
+        tables(db).await;
+        let (tick, stop) = (gate(), json!({"stop": {"mark": "success"}}));
+        let mut fields = on_event(&tick);
+        fields["executor_config"]["__var"]["slipstream"]["__var"]["periodic"] = json!({});
+        let version =
+            dag(db, &[("p", &["after"], fields), ("after", &[], json!({})), ("a", &[], json!({}))]).await;
+        run(
+            db,
+            version,
+            &[waiting("p"), waiting("after"), NewTi::new("d", "r", "a").state(TaskState::Running)],
+        )
+        .await;
+        let (mut scheduler, _home) = scheduler(db).await;
+        let stopped = command(db, "p", &stop, 1).await;
+        look(&mut scheduler).await;
+        let late = command(db, "p", &tick, 2).await;
+        look(&mut scheduler).await;
+        assert_eq!((status(db, stopped).await, status(db, late).await), ("done".into(), "dropped".into()));
+        assert_eq!((state(db, "p").await, run_state(db).await.as_str()), (None, "running"));
+
+        set(db, "a", TaskState::Success).await;
+        look(&mut scheduler).await;
+        let (p, after) = (state(db, "p").await, state(db, "after").await);
+        assert_eq!((p, after), (Some(TaskState::Skipped), Some(TaskState::Skipped)));
+        assert_eq!(run_state(db).await, "success");
+    });
+}
+

@@ -29,14 +29,16 @@ pub(super) fn completion(board: &Board<'_>) -> Completion {
         board.rows().filter(|(_, row)| !is_finished(row.state)).map(|(index, _)| index).collect();
     let under_way = |index: &RowIndex| {
         let row = board.row(*index);
-        !is_schedulable(row.state) || row.waits_until.is_some() || row.waits_for_event
+        let waits_for_event = row.waits_for_event && !events.stopped.contains(&row.task);
+        !is_schedulable(row.state) || row.waits_until.is_some() || waits_for_event
     };
     if set_going(board) || unfinished.iter().any(under_way) || !events.periodic.is_empty() {
         return Completion::GoesOn;
     }
     let never: Vec<RowIndex> =
         unfinished.iter().copied().filter(|index| is_never_started(board, events, *index)).collect();
-    if never.len() == board.rows().count() && !never.is_empty() {
+    let was_stopped = never.iter().any(|index| events.stopped.contains(&board.row(*index).task));
+    if never.len() == board.rows().count() && !never.is_empty() && !was_stopped {
         // Nothing has happened in the run yet: it waits for its first event.
         return Completion::GoesOn;
     }
@@ -53,8 +55,9 @@ pub(super) fn completion(board: &Board<'_>) -> Completion {
 
 fn is_never_started(board: &Board<'_>, events: &EventFacts, index: RowIndex) -> bool {
     let task = board.row(index).task;
-    events.held.get(&task) == Some(&Hold::EventOnly)
-        && !board.of_task(task).rows.iter().any(|row| board.is_begun(*row))
+    // A gate keeps its run until its event comes; that of a periodic task that was stopped does not come any more.
+    let may_be_left_out = events.held.get(&task) == Some(&Hold::EventOnly) || events.stopped.contains(&task);
+    may_be_left_out && !board.of_task(task).rows.iter().any(|row| board.is_begun(*row))
 }
 
 /// Whether every unfinished row is one of those or comes, directly or not, after one of them.

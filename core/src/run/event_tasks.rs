@@ -17,6 +17,8 @@ pub struct EventFacts {
     pub streaming: BTreeSet<TaskIndex>,
     /// Tasks that are started again and again, and have not been stopped.
     pub periodic: BTreeSet<TaskIndex>,
+    /// Tasks that were started again and again until they were stopped: nothing starts them any more.
+    pub stopped: BTreeSet<TaskIndex>,
     /// Whether the run may be timed out by `dagrun_timeout`.
     pub timeout: Timeout,
     /// Whether every event up to now has been put to the run's triggers.

@@ -512,3 +512,21 @@ fn a_periodic_task_keeps_its_run_going_between_two_ticks() {
     let tis = [ti("tick", -1, Some(TaskState::Success)), ti("a", -1, Some(TaskState::Success))];
     assert_eq!(judge(&dag, &tis, &loaded).outcome, GOES_ON);
 }
+
+#[test]
+fn a_periodic_task_that_was_stopped_before_its_first_tick_does_not_keep_its_run() {
+    let dag = plain(&[("tick", &["after"]), ("after", &[]), ("a", &[])]);
+    let mut loaded = events(&dag, &[("tick", Hold::Gate)], &[]);
+    let facts = loaded.events.as_mut().expect("events");
+    facts.stopped.insert(dag.find("tick").expect("a task"));
+    let tis = |a| [ti("tick", -1, None), ti("after", -1, None), ti("a", -1, a)];
+    assert_eq!(judge(&dag, &tis(Some(TaskState::Running)), &loaded).outcome, GOES_ON);
+    let over = judge(&dag, &tis(Some(TaskState::Success)), &loaded);
+    assert_eq!(short(&over), ["tick[-1] -> skipped", "after[-1] -> skipped"]);
+    // Also when it is all that there is.
+    let alone = plain(&[("tick", &[])]);
+    let mut loaded = events(&alone, &[("tick", Hold::Gate)], &[]);
+    let facts = loaded.events.as_mut().expect("events");
+    facts.stopped.insert(alone.find("tick").expect("a task"));
+    assert_eq!(short(&judge(&alone, &[ti("tick", -1, None)], &loaded)), ["tick[-1] -> skipped"]);
+}

@@ -61,7 +61,13 @@ pub(crate) fn serialized(dag_id: &str, triggers: &[Value], tasks: &[(&str, Vec<V
     let tasks: Vec<Value> = tasks
         .iter()
         .map(|(task_id, triggers)| {
-            let config = json!({"__type": "dict", "__var": {"slipstream": {"__type": "dict", "__var": {"triggers": triggers.iter().map(encode).collect::<Vec<_>>()}}}});
+            let mut ours = json!({"triggers": triggers.iter().map(encode).collect::<Vec<_>>()});
+            // As `periodic()` writes it.
+            if triggers.iter().any(|trigger| trigger["name"] == "periodic") {
+                ours["periodic"] = json!({});
+            }
+            let config =
+                json!({"__type": "dict", "__var": {"slipstream": {"__type": "dict", "__var": ours}}});
             let mut task = json!({"task_id": task_id, "task_type": "T", "downstream_task_ids": []});
             if !triggers.is_empty() {
                 task["executor_config"] = config;

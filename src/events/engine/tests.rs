@@ -12,6 +12,7 @@ use crate::events::triggers::{self, About, Mode, NewExternal, Which};
 use crate::store::db::{failpoint, recorder};
 use crate::store::events::NewEvent;
 use crate::store::testing::{self, NewRun, NewTi, first, on_each_database};
+use crate::store::triggers::commands;
 use crate::store::{Conn, Db, Dialect};
 
 fn run_on(key: &str) -> Value {
@@ -664,6 +665,41 @@ fn a_run_that_is_met_while_an_event_is_parked_has_its_clocks_all_the_same() {
         assert_eq!(number(db, "SELECT count(*) AS n FROM slipstream_dead_letter").await, 1);
         engine.round(begin + TimeDelta::seconds(61)).await.unwrap();
         assert_eq!(texts(db, "SELECT task_id AS t FROM slipstream_command").await, ["t"]);
+    });
+}
+
+#[test]
+fn the_clock_of_a_periodic_task_ends_when_the_task_is_stopped() {
+    on_each_database(async |db| {
+        let tick = |name: &str| json!({"version": 1, "name": name, "on": {"tick": {"interval": 60}}, "do": {"start": {}}});
+        dag(db, "d", &[], &[("p", vec![tick("periodic")]), ("t", vec![tick("other")])]).await;
+        let mut engine = engine(db);
+        let begin = Utc::now();
+        engine.round(begin).await.unwrap();
+        running(db, "d", "one", &[]).await;
+        engine.adopt_new_runs(begin).await.unwrap();
+        for task in ["p", "t"] {
+            let stop = commands::NewCommand {
+                firing_id: uuid::Uuid::now_v7(),
+                dag_id: "d".into(),
+                run_id: "one".into(),
+                task_id: task.into(),
+                action: commands::Action::Stop,
+                options: json!({"stop": {"mark": "skipped"}}),
+            };
+            commands::insert(db, &[stop], begin).await.unwrap();
+        }
+        db.exec(db.sql("UPDATE slipstream_command SET status = 'done'")).await.unwrap();
+        for seconds in [61, 122] {
+            engine.round(begin + TimeDelta::seconds(seconds)).await.unwrap();
+            // As when another trigger is added.
+            engine.arm_all(begin + TimeDelta::seconds(seconds)).await.unwrap();
+        }
+        let ticked =
+            "SELECT DISTINCT data->>'trigger' AS t FROM slipstream_event WHERE type = 'airflow.tick'";
+        assert_eq!(texts(db, ticked).await, ["d.t:other"], "a stop of an ordinary task ends no clock");
+        let starts = "SELECT task_id AS t FROM slipstream_command WHERE action = 'start'";
+        assert_eq!(texts(db, starts).await, ["t", "t"]);
     });
 }
 

@@ -4,11 +4,12 @@
 //! time alone caused (`airflow.timer`): every firing has a position.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use slipstream_core::event::{AIRFLOW_NAMESPACE, Position, Scope, TICK_TYPE};
-use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::event::{AIRFLOW_NAMESPACE, Action, Position, Scope, TICK_TYPE};
+use slipstream_core::ids::{DagId, RunId, TaskId};
 
 use super::Engine;
 use super::batch::Care;
@@ -20,7 +21,7 @@ use crate::store::triggers::active_runs::{ActiveRun, Clocks};
 use crate::store::triggers::decisions::{self, Decision};
 use crate::store::triggers::progress::{self, Key};
 use crate::store::triggers::registry::Status;
-use crate::store::triggers::{cursor, dags};
+use crate::store::triggers::{commands, cursor, dags};
 use crate::store::{StoreError, Tx};
 
 /// Type of the event that stands for a firing which time alone caused, with the trigger's id as key.
@@ -65,13 +66,20 @@ impl Engine {
             of_runs.extend(self.catalog.row(saved.key.trigger).map(|row| row.dag_id.clone()));
         }
         let runs = self.adopt(&tx, &of_runs, &mut memory, now).await?;
+        let asked: BTreeSet<&str> = due.iter().map(|saved| saved.key.run_id.as_str()).collect();
+        let told: Vec<_> = runs
+            .iter()
+            .filter(|run| asked.contains(run.run_id.as_str()))
+            .map(|run| (run.dag_id.clone(), run.run_id.clone()))
+            .collect();
+        let over = self.over(&tx, &told).await?;
         let catalog = &self.catalog;
         let mut effects = Effects::new(&tx, &self.bag, &self.options, catalog, Care::Together, now);
         let mut written = Vec::new();
         for saved in due {
             let key = saved.key.clone();
             memory.hold(key.clone(), saved);
-            let of_run = |run: &&std::sync::Arc<ActiveRun>| {
+            let of_run = |run: &&Arc<ActiveRun>| {
                 run.run_id.as_str() == key.run_id
                     && catalog.row(key.trigger).is_some_and(|row| row.dag_id == run.dag_id)
             };
@@ -81,8 +89,11 @@ impl Engine {
                 None if key.run_id.is_empty() => catalog.dag_trigger(key.trigger),
                 None => None,
             };
-            let Some(armed) = armed.filter(|armed| armed.row.status != Status::Paused) else {
-                // Paused, retired, or the run has ended.
+            let goes_on = |armed: &&Armed| {
+                armed.row.status != Status::Paused && run.is_none_or(|run| !is_over(&over, armed, run))
+            };
+            let Some(armed) = armed.filter(goes_on) else {
+                // Paused, retired, or the run has ended, or the periodic task was stopped.
                 memory.silence(&key);
                 continue;
             };
@@ -152,6 +163,25 @@ impl Engine {
         log::append(tx, &events, now).await.map(drop)
     }
 
+    /// The periodic tasks that were stopped in these runs: nothing starts them any more.
+    async fn over(
+        &self,
+        tx: &Tx,
+        runs: &[(DagId, RunId)],
+    ) -> Result<BTreeSet<(DagId, RunId, TaskId)>, StoreError> {
+        let mut stopped = commands::stopped(tx, runs).await?;
+        if stopped.is_empty() {
+            return Ok(stopped);
+        }
+        let dag_ids = stopped.iter().map(|(dag_id, _, _)| dag_id.clone()).collect();
+        let dags = self.bag.latest(tx, &dag_ids).await?;
+        stopped.retain(|(dag_id, _, task_id)| {
+            let task = dags.get(dag_id).and_then(|dag| Some(dag.dag.task(dag.dag.find(task_id.as_str())?)));
+            task.and_then(|task| task.slipstream.as_ref()).is_some_and(|events| events.periodic.is_some())
+        });
+        Ok(stopped)
+    }
+
     /// Finds runs of Dags whose tasks have triggers as soon as they are made, so that their clocks are set.
     ///
     /// # Errors
@@ -196,6 +226,8 @@ impl Engine {
         let mut memory = Memory::default();
         let dags = self.catalog.task_dags().clone();
         let runs = self.adopt(&tx, &dags, &mut memory, now).await?;
+        let names: Vec<_> = runs.iter().map(|run| (run.dag_id.clone(), run.run_id.clone())).collect();
+        let over = self.over(&tx, &names).await?;
         let of_dags = self.catalog.dag_triggers().map(|armed| (armed, None));
         let of_tasks = runs.iter().flat_map(|run| {
             let set = self.catalog.of_run(run).into_iter();
@@ -204,6 +236,7 @@ impl Engine {
         let clocks: Vec<_> = of_dags
             .chain(of_tasks)
             .filter(|(armed, _)| armed.row.status == Status::Active && armed.spec.watches_time())
+            .filter(|(armed, run)| run.is_none_or(|run| !is_over(&over, armed, run)))
             .collect();
         let keys: Vec<Key> = clocks.iter().map(|(armed, run)| memory::clock_key(armed, *run)).collect();
         memory.load(&tx, &keys).await?;
@@ -216,6 +249,15 @@ impl Engine {
         self.clocks.wake_at = progress::next_wake(&self.db).await?;
         Ok(())
     }
+}
+
+/// Whether a trigger would start a periodic task that was stopped.
+fn is_over(over: &BTreeSet<(DagId, RunId, TaskId)>, armed: &Armed, run: &ActiveRun) -> bool {
+    let starts = matches!(armed.spec.action, Action::Start { .. } | Action::Restart { .. });
+    starts
+        && armed.row.task_id.as_ref().is_some_and(|task_id| {
+            !over.is_empty() && over.contains(&(run.dag_id.clone(), run.run_id.clone(), task_id.clone()))
+        })
 }
 
 /// Whether a Dag gets no runs now: what a clock says meanwhile is passed by.

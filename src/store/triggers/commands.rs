@@ -1,5 +1,7 @@
 //! `slipstream_command`: what triggers ask of tasks in runs. Written here, carried out by the scheduler's loop.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -66,6 +68,29 @@ pub async fn insert<C: Conn>(tx: &C, commands: &[NewCommand], now: DateTime<Utc>
         tx.exec(sql).await?;
     }
     Ok(())
+}
+
+/// The tasks that a command has stopped in these runs.
+///
+/// # Errors
+/// As any statement.
+pub async fn stopped<C: Conn>(
+    conn: &C,
+    runs: &[(DagId, RunId)],
+) -> Result<BTreeSet<(DagId, RunId, TaskId)>, StoreError> {
+    let mut stopped = BTreeSet::new();
+    for chunk in runs.chunks(rows_per_statement(2)) {
+        let sql = conn
+            .sql(
+                "SELECT DISTINCT dag_id, run_id, task_id FROM slipstream_command WHERE status = 'done' \
+                 AND action = 'stop' AND (dag_id, run_id) IN (VALUES ?)",
+            )
+            .bind_keys(chunk.iter().map(|(dag_id, run_id)| vec![dag_id.into(), run_id.into()]));
+        for row in conn.all(sql).await? {
+            stopped.insert((row.id("dag_id")?, row.id("run_id")?, row.id("task_id")?));
+        }
+    }
+    Ok(stopped)
 }
 
 /// What became of the commands of a firing, in lines for a person.
