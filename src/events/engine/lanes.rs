@@ -1,15 +1,13 @@
 //! Firings that wait for the active run of their lane to end, in the order of their events.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 
 use super::Engine;
 use super::batch::Care;
 use super::effects::Effects;
+use super::run::Waiting;
 use crate::store::triggers::firings::{self, Firing};
-use crate::store::triggers::registry::Status;
-use crate::store::triggers::{active_runs, cursor, dags};
+use crate::store::triggers::{cursor, dags};
 use crate::store::{Conn, StoreError};
 
 /// Most firings that are looked at in one go.
@@ -21,10 +19,11 @@ impl Engine {
     /// # Errors
     /// As any statement; then nothing was done.
     pub(super) async fn resume_waiting(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let waiting = firings::pending(&self.db, MOST).await?;
-        self.clocks.lanes_looked_at(waiting.len());
         // Without a lock first: mostly all lanes are busy.
-        if self.free(&self.db, waiting).await?.is_empty() {
+        let free = firings::free(&self.db, MOST).await?;
+        let left = !free.is_empty() || firings::any_waits(&self.db).await?;
+        self.clocks.lanes_looked_at(if left { Waiting::Yes } else { Waiting::No });
+        if self.may_go(&self.db, free).await?.is_empty() {
             return Ok(());
         }
         match self.resume_free(Care::Together, now).await {
@@ -42,7 +41,7 @@ impl Engine {
             return tx.rollback().await;
         }
         self.catalog.refresh(&tx).await?;
-        let free = self.free(&tx, firings::pending(&tx, MOST).await?).await?;
+        let free = self.may_go(&tx, firings::free(&tx, MOST).await?).await?;
         let mut effects = Effects::new(&tx, &self.bag, &self.options, &self.catalog, care, now);
         for firing in free {
             match self.catalog.dag_trigger(firing.key.trigger) {
@@ -60,29 +59,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The first of each lane that nothing keeps waiting.
-    async fn free<C: Conn>(&self, conn: &C, waiting: Vec<Firing>) -> Result<Vec<Firing>, StoreError> {
-        let dags = dags::flags(conn, waiting.iter().map(|firing| &firing.dag_id)).await?;
-        let mut lanes = BTreeSet::new();
-        let mut free = Vec::new();
-        for firing in waiting {
-            if let Some(lane) = &firing.lane
-                && !lanes.insert((firing.dag_id.clone(), lane.clone()))
-            {
-                continue;
-            }
-            let paused = self.catalog.row(firing.key.trigger).is_some_and(|row| row.status == Status::Paused);
-            if paused || dags.get(&firing.dag_id).is_none_or(|dag| dag.why_not().is_some()) {
-                continue;
-            }
-            let busy = match &firing.lane {
-                Some(lane) => active_runs::blocking(conn, &firing.dag_id, lane).await?.is_some(),
-                None => false,
-            };
-            if !busy {
-                free.push(firing);
-            }
-        }
-        Ok(free)
+    /// Those whose Dag may have runs of triggers.
+    async fn may_go<C: Conn>(&self, conn: &C, free: Vec<Firing>) -> Result<Vec<Firing>, StoreError> {
+        let dags = dags::flags(conn, free.iter().map(|firing| &firing.dag_id)).await?;
+        let may = |firing: &Firing| dags.get(&firing.dag_id).is_some_and(|dag| dag.why_not().is_none());
+        Ok(free.into_iter().filter(may).collect())
     }
 }

@@ -35,11 +35,13 @@ pub(super) struct Clocks {
 
 /// Whether firings wait for their lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Waiting {
+pub(super) enum Waiting {
     /// Not known: another scheduler may have left some.
     #[default]
     Perhaps,
+    /// Some do.
     Yes,
+    /// None does.
     No,
 }
 
@@ -48,8 +50,8 @@ impl Clocks {
         self.waiting = Waiting::Yes;
     }
 
-    pub(super) fn lanes_looked_at(&mut self, left: usize) {
-        self.waiting = if left == 0 { Waiting::No } else { Waiting::Yes };
+    pub(super) fn lanes_looked_at(&mut self, left: Waiting) {
+        self.waiting = left;
     }
 }
 

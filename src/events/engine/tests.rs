@@ -12,7 +12,7 @@ use crate::events::triggers::{self, About, Mode, NewExternal, Which};
 use crate::store::db::{failpoint, recorder};
 use crate::store::events::NewEvent;
 use crate::store::testing::{self, NewRun, NewTi, first, on_each_database};
-use crate::store::triggers::commands;
+use crate::store::triggers::{TriggerId, commands, firings, progress};
 use crate::store::{Conn, Db, Dialect};
 
 fn run_on(key: &str) -> Value {
@@ -251,6 +251,57 @@ fn a_lane_makes_one_run_at_a_time_in_the_order_of_the_events() {
             assert_eq!(positions().await, expected);
         }
         assert_eq!(runs(db).await, 4);
+    });
+}
+
+/// A firing of the only trigger in a lane of `d`.
+async fn firing_in(db: &Db, position: i64, lane: &str, status: firings::Status, made: Option<&str>) {
+    let key = progress::Key {
+        trigger: TriggerId(number(db, "SELECT id AS n FROM slipstream_trigger").await),
+        run_id: String::new(),
+        correlation: String::new(),
+    };
+    let firing = firings::Firing {
+        id: uuid::Uuid::now_v7(),
+        key,
+        dag_id: "d".into(),
+        task_id: None,
+        position: Position(position),
+        events: vec![Position(1)],
+        action: "run".to_owned(),
+        status,
+        reason: None,
+        result_run_id: made.map(Into::into),
+        lane: Some(lane.to_owned()),
+        fired_at: Utc::now(),
+    };
+    firings::insert(db, &[firing], Utc::now()).await.unwrap();
+}
+
+#[test]
+fn a_free_lane_does_not_wait_behind_busy_ones_however_much_waits_in_them() {
+    on_each_database(async |db| {
+        use firings::Status::{Done, Pending};
+        let trigger = json!({"version": 1, "on": on("job"), "do": {"run": {"while_active": "queue", "lane": "data.key"}}});
+        dag(db, "d", &[trigger], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "busy", &[]).await;
+        send(db, new_event("other", Value::Null)).await;
+        let busy = 510;
+        for lane in 0..busy {
+            firing_in(db, 1000 + lane, &format!("busy{lane}"), Done, Some("busy")).await;
+            firing_in(db, 2000 + lane, &format!("busy{lane}"), Pending, None).await;
+            firing_in(db, 3000 + lane, "busy0", Pending, None).await;
+        }
+        firing_in(db, 5000, "free", Pending, None).await;
+        firing_in(db, 5001, "free", Pending, None).await;
+        engine.resume_waiting(Utc::now()).await.unwrap();
+        let made = "SELECT position AS n FROM slipstream_firing WHERE status = 'done' AND position > 2000";
+        let made: Vec<i64> =
+            db.all(db.sql(made)).await.unwrap().iter().map(|row| row.int("n").unwrap()).collect();
+        assert_eq!(made, [5000], "one run at a time, also in the free lane");
+        assert_eq!(runs(db).await, 2);
     });
 }
 

@@ -177,14 +177,34 @@ pub async fn is_waiting<C: Conn>(conn: &C, dag_id: &DagId, lane: &str) -> Result
     Ok(conn.one(sql).await?.is_some())
 }
 
-/// Firings that wait, in the order of their events.
+/// Whether any firing waits.
 ///
 /// # Errors
 /// As any statement.
-pub async fn pending<C: Conn>(conn: &C, most: i64) -> Result<Vec<Firing>, StoreError> {
+pub async fn any_waits<C: Conn>(conn: &C) -> Result<bool, StoreError> {
+    let sql = conn.sql("SELECT 1 AS one FROM slipstream_firing WHERE status = 'pending' LIMIT 1");
+    Ok(conn.one(sql).await?.is_some())
+}
+
+/// The first firing of each lane in which no run is active, in the order of their events. Those of triggers and Dags that are
+/// paused are left out, so that only what can go on takes one of the `most` places.
+///
+/// # Errors
+/// As any statement.
+pub async fn free<C: Conn>(conn: &C, most: i64) -> Result<Vec<Firing>, StoreError> {
     let sql = conn
         .sql(&format!(
-            "SELECT {COLUMNS} FROM slipstream_firing WHERE status = 'pending' ORDER BY position, id LIMIT ?"
+            "SELECT {COLUMNS} FROM (SELECT {COLUMNS}, \
+             ROW_NUMBER() OVER (PARTITION BY dag_id, lane ORDER BY position, id) AS place \
+             FROM slipstream_firing WHERE status = 'pending') waiting \
+             WHERE (lane IS NULL OR place = 1) \
+             AND EXISTS (SELECT 1 FROM dag WHERE dag.dag_id = waiting.dag_id AND NOT dag.is_paused \
+             AND NOT dag.is_stale AND NOT dag.has_import_errors) \
+             AND NOT EXISTS (SELECT 1 FROM slipstream_trigger t WHERE t.id = waiting.trigger_id AND t.status = 'paused') \
+             AND NOT EXISTS (SELECT 1 FROM dag_run dr JOIN slipstream_firing made \
+             ON made.result_run_id = dr.run_id AND made.dag_id = dr.dag_id \
+             WHERE dr.dag_id = waiting.dag_id AND dr.state IN ('queued', 'running') AND made.lane = waiting.lane) \
+             ORDER BY position, id LIMIT ?"
         ))
         .bind(most);
     conn.all(sql).await?.iter().map(read).collect()
