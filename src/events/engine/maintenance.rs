@@ -30,8 +30,8 @@ impl Engine {
         if let Some(first) = log::first_position(&tx).await? {
             let gone = Position(first.0 - 1);
             decisions::remove_up_to(&tx, gone).await?;
-            cleanup::firings(&tx, gone, now - FIRINGS_KEPT).await?;
         }
+        cleanup::firings(&tx, now - FIRINGS_KEPT).await?;
         tx.commit().await
     }
 

@@ -31,10 +31,14 @@ pub(super) const ALSO: &str = "also";
 impl Stored {
     /// All firings whose events it carries.
     pub fn firings(&self) -> Vec<Uuid> {
-        let also = self.options.get(ALSO).and_then(Value::as_array).into_iter().flatten();
-        let also = also.filter_map(|id| Uuid::parse_str(id.as_str()?).ok());
-        std::iter::once(self.firing).chain(also).collect()
+        std::iter::once(self.firing).chain(also(&self.options)).collect()
     }
+}
+
+/// The further firings in a command's options.
+pub fn also(options: &Value) -> Vec<Uuid> {
+    let also = options.get(ALSO).and_then(Value::as_array).into_iter().flatten();
+    also.filter_map(|id| Uuid::parse_str(id.as_str()?).ok()).collect()
 }
 
 /// The commands of a run that have not had their effect. A command that this version does not understand stays.

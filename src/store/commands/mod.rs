@@ -13,5 +13,5 @@ pub mod settle;
 pub mod started;
 mod told;
 
-pub use load::{ByTask, Stored};
+pub use load::{ByTask, Stored, also};
 pub use pending::{Found, drop_of_run, find, is_being_stopped};

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 use slipstream_core::event::{Position, Progress};
+use uuid::Uuid;
 
-use crate::store::{Conn, Db, StoreError};
+use crate::store::{Conn, Db, Row, StoreError, commands};
 
 /// Rows of one statement: a short transaction each, so that appending never waits long.
 const ROWS: i64 = 2000;
+/// Most firings in one statement: SQLite takes a limited number of values.
+const AT_ONCE: usize = 500;
 
 /// Removes what was received longer ago than `age` and is not needed; returns how many events. The log's head stays, so
 /// that positions are never given twice.
@@ -30,7 +34,12 @@ pub async fn run_once(db: &Db, age: Duration, now: DateTime<Utc>) -> Result<u64,
             remembered = Some(self::remembered(db).await?);
         }
         let needed = |position: &i64| remembered.as_ref().is_some_and(|all| all.contains(position));
-        let unneeded = old.into_iter().filter(|position| !needed(position));
+        let unneeded: Vec<i64> = old.into_iter().filter(|position| !needed(position)).collect();
+        // First: what was decided about an event that is gone would be found by nobody.
+        let sql = db
+            .sql("DELETE FROM slipstream_decision WHERE position IN (?)")
+            .bind_list(unneeded.iter().copied());
+        db.exec(sql).await?;
         let sql = db.sql("DELETE FROM slipstream_event WHERE position IN (?)").bind_list(unneeded);
         removed += db.exec(sql).await?;
     }
@@ -55,30 +64,59 @@ async fn old(
     db.all(sql).await?.iter().map(|row| row.int("position")).collect()
 }
 
-/// Events that triggers remember for a firing to come, however old they are.
+/// Single events that are still needed, however old they are: those that wait for a person, that triggers remember for a
+/// firing to come, and that firings and commands will hand on. An event goes from one to the next of these, which are
+/// therefore read in that order.
 async fn remembered(db: &Db) -> Result<HashSet<i64>, StoreError> {
-    let rows = db.all(db.sql("SELECT progress FROM slipstream_trigger_state")).await?;
     let mut all = HashSet::new();
-    for row in rows {
+    let parked = "SELECT DISTINCT position FROM slipstream_dead_letter WHERE status = 'parked'";
+    for row in db.all(db.sql(parked)).await? {
+        all.insert(row.int("position")?);
+    }
+    for row in db.all(db.sql("SELECT progress FROM slipstream_trigger_state")).await? {
         let stored = row.json("progress")?;
         // What cannot be understood belongs to a condition that is no more.
         if let Ok(progress) = Progress::deserialize(&stored["state"]) {
             all.extend(progress.remembered().map(|position| position.0));
         }
     }
+    let waiting = db.sql("SELECT position, events FROM slipstream_firing WHERE status = 'pending'");
+    for row in db.all(waiting).await? {
+        all.extend(of_firing(&row)?);
+    }
+    let mut firings = HashSet::new();
+    let open = "SELECT firing_id, options FROM slipstream_command WHERE status IN ('pending', 'waiting', 'stopping', 'open')";
+    for row in db.all(db.sql(open)).await? {
+        firings.insert(row.uuid("firing_id")?);
+        firings.extend(commands::also(&row.json("options")?));
+    }
+    let firings: Vec<Uuid> = firings.into_iter().collect();
+    for some in firings.chunks(AT_ONCE) {
+        let sql = db
+            .sql("SELECT position, events FROM slipstream_firing WHERE id IN (?)")
+            .bind_list(some.iter().copied());
+        for row in db.all(sql).await? {
+            all.extend(of_firing(&row)?);
+        }
+    }
     Ok(all)
 }
 
+/// The event at which a firing happened, and those that it consumed.
+fn of_firing(row: &Row) -> Result<Vec<i64>, StoreError> {
+    let events = row.json("events")?;
+    let consumed = events.as_array().into_iter().flatten().filter_map(Value::as_i64);
+    Ok(consumed.chain([row.int("position")?]).collect())
+}
+
 /// The first position from which on everything is needed: a subscription that has not acknowledged it, the engine that has not
-/// evaluated it, a firing that is not done, a dead letter that may be retried.
+/// evaluated it. What is needed apart from that is [`remembered`], so that one old event does not keep all later ones.
 async fn floor(db: &Db) -> Result<Position, StoreError> {
     let sql = db.sql(
         "SELECT MIN(p) AS floor FROM (\
          SELECT last_position + 1 AS p FROM slipstream_log_head \
          UNION ALL SELECT position + 1 FROM slipstream_subscription \
-         UNION ALL SELECT position + 1 FROM slipstream_cursor WHERE name = 'engine' OR name LIKE 'python/%' \
-         UNION ALL SELECT position FROM slipstream_firing WHERE status = 'pending' \
-         UNION ALL SELECT position FROM slipstream_dead_letter WHERE status = 'parked') needed",
+         UNION ALL SELECT position + 1 FROM slipstream_cursor WHERE name = 'engine' OR name LIKE 'python/%') needed",
     );
     let row = db.one(sql).await?;
     Ok(Position(row.map(|row| row.int_opt("floor")).transpose()?.flatten().unwrap_or(0)))

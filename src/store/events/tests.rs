@@ -267,6 +267,78 @@ fn old_events_are_removed_unless_someone_needs_them() {
 }
 
 #[test]
+fn what_a_firing_a_command_or_a_person_still_needs_is_kept_and_holds_up_nothing_else() {
+    testing::on_each_database(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let ids: Vec<_> = (0..9).map(|i| event(&i.to_string())).collect();
+        send(db, &ids).await;
+        let firing = async |position: i64, events: serde_json::Value, status: &str| {
+            let id = uuid::Uuid::now_v7();
+            let values = vec![
+                ("id", id.into()),
+                ("trigger_id", 1.into()),
+                ("dag_id", "d".into()),
+                ("position", position.into()),
+                ("events", events.into()),
+                ("action", "start".into()),
+                ("status", status.into()),
+                ("fired_at", at(0).into()),
+            ];
+            testing::insert(db, "slipstream_firing", values).await;
+            id
+        };
+        firing(4, json!([2, 4]), "pending").await;
+        let opens = firing(6, json!([6]), "done").await;
+        let joins = firing(7, json!([7]), "done").await;
+        firing(8, json!([8]), "done").await;
+        let values = vec![
+            ("firing_id", opens.into()),
+            ("dag_id", "d".into()),
+            ("run_id", "r".into()),
+            ("task_id", "t".into()),
+            ("map_index", (-1).into()),
+            ("action", "start".into()),
+            ("options", json!({"also": [joins.to_string()]}).into()),
+            ("status", "open".into()),
+            ("created_at", at(0).into()),
+        ];
+        testing::insert(db, "slipstream_command", values).await;
+        let values = vec![
+            ("trigger_id", 1.into()),
+            ("position", 1.into()),
+            ("error", "e".into()),
+            ("attempts", 1.into()),
+            ("status", "parked".into()),
+            ("created_at", at(0).into()),
+        ];
+        testing::insert(db, "slipstream_dead_letter", values).await;
+        for position in 1..=9 {
+            let values = vec![
+                ("position", position.into()),
+                ("trigger_id", 1.into()),
+                ("verdict", "matched".into()),
+                ("reason", "".into()),
+            ];
+            testing::insert(db, "slipstream_decision", values).await;
+        }
+        let run = async || retention::run_once(db, Duration::from_secs(100), at(200)).await.unwrap();
+        assert_eq!(run().await, 4);
+        assert_eq!(positions(db, &Filter::default()).await, [1, 2, 4, 6, 7]);
+        let decided =
+            db.all(db.sql("SELECT position FROM slipstream_decision ORDER BY position")).await.unwrap();
+        let decided: Vec<i64> = decided.iter().map(|row| row.int("position").unwrap()).collect();
+        assert_eq!(decided, [1, 2, 4, 6, 7], "decisions go with their events");
+
+        db.exec(db.sql("UPDATE slipstream_command SET status = 'done'")).await.unwrap();
+        assert_eq!(run().await, 2);
+        db.exec(db.sql("UPDATE slipstream_firing SET status = 'done'")).await.unwrap();
+        assert_eq!(run().await, 2);
+        db.exec(db.sql("UPDATE slipstream_dead_letter SET status = 'skipped'")).await.unwrap();
+        assert_eq!(run().await, 1);
+    });
+}
+
+#[test]
 fn an_event_can_be_an_update_of_an_asset_too() {
     testing::on_each_database(async |db| {
         own_tables::migrate(db).await.unwrap();

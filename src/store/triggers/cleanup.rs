@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use slipstream_core::event::Position;
-
 use crate::store::{Conn, StoreError, Tx};
 
 /// What triggers of tasks remember of runs that are no longer active.
@@ -31,14 +29,16 @@ pub async fn runs_that_are_gone(tx: &Tx) -> Result<u64, StoreError> {
     .await
 }
 
-/// Firings before a moment whose events are no longer in the log.
+/// Firings before a moment whose event is no longer in the log.
 ///
 /// # Errors
 /// As any statement.
-pub async fn firings(tx: &Tx, gone: Position, before: DateTime<Utc>) -> Result<u64, StoreError> {
+pub async fn firings(tx: &Tx, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let sql = tx
-        .sql("DELETE FROM slipstream_firing WHERE position <= ? AND fired_at < ? AND status <> 'pending'")
-        .bind(gone.0)
+        .sql(
+            "DELETE FROM slipstream_firing WHERE fired_at < ? AND status <> 'pending' AND NOT EXISTS \
+             (SELECT 1 FROM slipstream_event e WHERE e.position = slipstream_firing.position)",
+        )
         .bind(before);
     tx.exec(sql).await
 }
