@@ -45,4 +45,4 @@ pub use pattern::Pattern;
 pub use progress::Progress;
 pub use python::{Answers, Passes, Predicate, Question, Reply, questions};
 pub use spec::{Interest, Reach, TriggerSpec};
-pub use step::{DueTick, Input, Step, Verdict, step};
+pub use step::{DueTick, Input, Step, Verdict, is_over, step};

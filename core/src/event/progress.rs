@@ -54,6 +54,17 @@ impl Progress {
         self.fired
     }
 
+    /// The last firing had no effect, and is not counted.
+    pub fn uncount(&mut self) {
+        self.fired = self.fired.saturating_sub(1);
+    }
+
+    /// The same, without what no firing will need any more: the trigger has fired as often as it may.
+    #[must_use]
+    pub fn at_rest(&self) -> Self {
+        Self { position: self.position, fired: self.fired, ..Self::default() }
+    }
+
     /// The events that are remembered, which a firing to come may list.
     pub fn remembered(&self) -> impl Iterator<Item = Position> + '_ {
         let held = self.memory.values().flat_map(|memory| memory.held.iter().chain(&memory.begun));

@@ -84,8 +84,7 @@ impl Predicate {
 /// # Errors
 /// As [`super::step`].
 pub fn questions(spec: &TriggerSpec, progress: &Progress, event: &Event) -> Result<Vec<Question>, EvalError> {
-    let is_over = spec.at_most.is_some_and(|limit| progress.fired >= u64::from(limit));
-    if !spec.asks_python() || is_over || event.position <= progress.position {
+    if !spec.asks_python() || super::is_over(spec, progress) || event.position <= progress.position {
         return Ok(Vec::new());
     }
     super::step::asked(spec, progress, event)

@@ -92,7 +92,7 @@ pub fn step(
     input: Input<'_>,
     now: DateTime<Utc>,
 ) -> Result<Step, EvalError> {
-    if spec.at_most.is_some_and(|limit| progress.fired >= u64::from(limit)) {
+    if is_over(spec, progress) {
         return Ok(enough(spec, progress, input));
     }
     let (ticks, due) = tick(spec, progress, input, now)?;
@@ -118,16 +118,20 @@ pub fn step(
     progress.ticks = ticks;
     if let Verdict::Fired { .. } = verdict {
         progress.fired += 1;
-        if spec.at_most.is_some_and(|limit| progress.fired >= u64::from(limit)) {
-            progress.memory.clear();
-            progress.ticks.clear();
-        }
     }
-    Ok(Step { verdict, ticks: due, wake_at: progress.wake_at() })
+    // What it remembers stays for now: the firing may turn out to have no effect (`Progress::uncount`).
+    let wake_at = if is_over(spec, progress) { None } else { progress.wake_at() };
+    Ok(Step { verdict, ticks: due, wake_at })
+}
+
+/// Whether a trigger has fired as often as it may. What it remembers is of no use then: [`Progress::at_rest`].
+pub fn is_over(spec: &TriggerSpec, progress: &Progress) -> bool {
+    spec.at_most.is_some_and(|limit| progress.fired >= u64::from(limit))
 }
 
 /// What a trigger says that has fired as often as it may.
 fn enough(spec: &TriggerSpec, progress: &mut Progress, input: Input<'_>) -> Step {
+    *progress = progress.at_rest();
     let mut verdict = Verdict::Ignored;
     if let Some(event) = input.event()
         && event.position > progress.position

@@ -10,7 +10,7 @@ use super::Engine;
 use super::ask::NoPython;
 use super::batch::Care;
 use super::catalog::Armed;
-use super::effects::Effects;
+use super::effects::{Counts, Effects};
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, Filter};
 use crate::store::triggers::dead_letters::{self, DeadLetter, Status};
@@ -129,7 +129,9 @@ impl Engine {
             Ok(Answer::Nothing) => ("ignored", "no term of it expects the event".to_owned()),
             Ok(Answer::Decided { verdict, reason }) => (verdict, reason),
             Ok(Answer::Fired { events, reason }) => {
-                effects.fire(&armed, &key, run, letter.position, events).await?;
+                if effects.fire(&armed, &key, run, letter.position, events).await? == Counts::No {
+                    memory.uncount(&key);
+                }
                 ("fired", reason)
             }
             Err(error) => {

@@ -13,7 +13,7 @@ use slipstream_core::ids::{DagId, RunId};
 
 use super::Engine;
 use super::catalog::{Armed, Catalog, Pace};
-use super::effects::{Effects, Hints};
+use super::effects::{Counts, Effects, Hints};
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, Filter};
 use crate::store::triggers::active_runs::{self, ActiveRun, Clocks};
@@ -155,7 +155,11 @@ impl Engine {
                 Ok(Answer::Fired { events: fired, reason }) => {
                     written.push(about("fired", reason));
                     let run = question.run.as_deref();
-                    effects.fire(&question.armed, &question.key, run, question.event.position, fired).await?;
+                    let position = question.event.position;
+                    if effects.fire(&question.armed, &question.key, run, position, fired).await? == Counts::No
+                    {
+                        memory.uncount(&question.key);
+                    }
                     let dag_id = &question.armed.row.dag_id;
                     if run.is_none() && catalog.may_concern(dag_id, after(events, question.event.position)) {
                         last = question.event.position;

@@ -43,6 +43,15 @@ pub(super) enum Notice {
     Some,
 }
 
+/// Whether a firing counts against its trigger's `at_most`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// It does.
+    Yes,
+    /// It was skipped: nothing came of it.
+    No,
+}
+
 /// The effects of one transaction.
 pub(super) struct Effects<'a> {
     tx: &'a Tx,
@@ -90,7 +99,7 @@ impl<'a> Effects<'a> {
         self.events.extend(events.iter().map(|event| (event.position, event.clone())));
     }
 
-    /// A trigger fires at `position`, having consumed `events`.
+    /// A trigger fires at `position`, having consumed `events`; returns whether that counts against its `at_most`.
     ///
     /// # Errors
     /// As any statement.
@@ -101,7 +110,7 @@ impl<'a> Effects<'a> {
         run: Option<&ActiveRun>,
         position: Position,
         events: Vec<Position>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Counts, StoreError> {
         let firing = Firing {
             id: Uuid::now_v7(),
             key: key.clone(),
@@ -128,24 +137,25 @@ impl<'a> Effects<'a> {
             }
             (_, Some(run), Some(task_id)) => {
                 self.command(firing, armed, run, task_id);
-                Ok(())
+                Ok(Counts::Yes)
             }
             // An action inside a run, and no run: the trigger was put on the wrong thing.
             _ => {
                 let reason = "the action is one on a task, and the trigger is not on a task".to_owned();
                 self.firings.push(Firing { status: Status::Failed, reason: Some(reason), ..firing });
-                Ok(())
+                Ok(Counts::Yes)
             }
         }
     }
 
     /// Makes a run now, at the end with others, or when its lane is free.
-    async fn new_run(&mut self, firing: Firing, armed: &Armed) -> Result<(), StoreError> {
-        let Action::NewRun(action) = &armed.spec.action else { return Ok(()) };
+    async fn new_run(&mut self, firing: Firing, armed: &Armed) -> Result<Counts, StoreError> {
+        let Action::NewRun(action) = &armed.spec.action else { return Ok(Counts::Yes) };
         let serial = action.while_active != WhileActive::Run;
-        if !serial && self.care == Care::Together {
+        // What becomes of a firing that counts must be known before the next event.
+        if !serial && self.care == Care::Together && armed.spec.at_most.is_none() {
             self.runs.push((firing, armed.clone()));
-            return Ok(());
+            return Ok(Counts::Yes);
         }
         if !serial {
             return self.make_run(firing, armed, Recorded::No).await;
@@ -161,14 +171,16 @@ impl<'a> Effects<'a> {
                 let by = blocking
                     .map_or("another firing waits".to_owned(), |run| format!("the run {run} is active"));
                 let firing = Firing { status: Status::Skipped, reason: Some(by), ..firing };
-                firings::insert(self.tx, &[firing], self.now).await
+                firings::insert(self.tx, &[firing], self.now).await?;
+                Ok(Counts::No)
             }
             (_, blocking) => {
                 let by = blocking.map_or("earlier firings".to_owned(), |run| format!("the run {run}"));
                 let reason = Some(format!("waits for {by}"));
                 self.hints.waiting = Notice::Some;
                 let firing = Firing { status: Status::Pending, reason, ..firing };
-                firings::insert(self.tx, &[firing], self.now).await
+                firings::insert(self.tx, &[firing], self.now).await?;
+                Ok(Counts::Yes)
             }
         }
     }
@@ -178,7 +190,7 @@ impl<'a> Effects<'a> {
     /// # Errors
     /// As any statement.
     pub(super) async fn resume(&mut self, firing: Firing, armed: &Armed) -> Result<(), StoreError> {
-        self.make_run(firing, armed, Recorded::Yes).await
+        self.make_run(firing, armed, Recorded::Yes).await.map(drop)
     }
 
     async fn make_run(
@@ -186,7 +198,7 @@ impl<'a> Effects<'a> {
         firing: Firing,
         armed: &Armed,
         recorded: Recorded,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Counts, StoreError> {
         self.hints.runs = Notice::Some;
         let undo = savepoint::begin(self.tx, self.care).await?;
         let made = match self.make_runs(&[(firing.clone(), armed.clone())]).await {
@@ -201,14 +213,15 @@ impl<'a> Effects<'a> {
             }
         };
         match recorded {
-            Recorded::No => firings::insert(self.tx, &made, self.now).await,
+            Recorded::No => firings::insert(self.tx, &made, self.now).await?,
             Recorded::Yes => {
                 for firing in &made {
                     firings::settle(self.tx, firing, self.now).await?;
                 }
-                Ok(())
             }
         }
+        let skipped = made.iter().all(|firing| firing.status == Status::Skipped);
+        Ok(if skipped { Counts::No } else { Counts::Yes })
     }
 
     /// Makes runs in a few statements; returns the firings with what became of them.
@@ -286,7 +299,12 @@ impl<'a> Effects<'a> {
         })
     }
 
-    async fn stop_runs(&mut self, firing: Firing, which: &WhichRuns, mark: Mark) -> Result<(), StoreError> {
+    async fn stop_runs(
+        &mut self,
+        firing: Firing,
+        which: &WhichRuns,
+        mark: Mark,
+    ) -> Result<Counts, StoreError> {
         let dags = self.dags([&firing.dag_id]).await?;
         let teardowns: BTreeSet<TaskId> = dags
             .get(&firing.dag_id)
@@ -310,7 +328,7 @@ impl<'a> Effects<'a> {
             names => (Status::Done, format!("ended as {}: {}", mark.as_str(), names.join(", "))),
         };
         self.firings.push(Firing { status, reason: Some(reason), ..firing });
-        Ok(())
+        Ok(if status == Status::Skipped { Counts::No } else { Counts::Yes })
     }
 
     fn command(&mut self, firing: Firing, armed: &Armed, run: &ActiveRun, task_id: &TaskId) {

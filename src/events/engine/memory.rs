@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipstream_core::event::{
-    Answers, DueTick, EvalError, Event, Input, Position, Progress, Question, TriggerSpec, Verdict, questions,
-    step,
+    Answers, DueTick, EvalError, Event, Input, Position, Progress, Question, TriggerSpec, Verdict, is_over,
+    questions, step,
 };
 
 use super::catalog::Armed;
@@ -30,6 +30,16 @@ struct Held {
     position: Position,
     wake_at: Option<DateTime<Utc>>,
     changed: bool,
+    limit: Limit,
+}
+
+/// Whether a trigger may fire once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// It may.
+    NotReached,
+    /// It has fired as often as it may, and will not need what it remembers.
+    Reached,
 }
 
 /// What a trigger says to an event.
@@ -107,7 +117,8 @@ impl Memory {
     pub(super) fn hold(&mut self, key: Key, saved: Saved) {
         let stored: Option<Stored> = serde_json::from_value(saved.progress).ok();
         let (hash, progress) = stored.map(|stored| (stored.spec, stored.state)).unwrap_or_default();
-        let held = Held { hash, progress, position: saved.position, wake_at: saved.wake_at, changed: false };
+        let (position, wake_at) = (saved.position, saved.wake_at);
+        let held = Held { hash, progress, position, wake_at, changed: false, limit: Limit::NotReached };
         self.held.insert(key, held);
     }
 
@@ -118,6 +129,7 @@ impl Memory {
             position: Position::default(),
             wake_at: None,
             changed: false,
+            limit: Limit::NotReached,
         };
         let held = self.held.entry(key.clone()).or_insert_with(fresh);
         if held.hash != hash {
@@ -239,6 +251,16 @@ impl Memory {
         }
     }
 
+    /// The trigger's firing had no effect: it does not count against `at_most`.
+    pub(super) fn uncount(&mut self, key: &Key) {
+        if let Some(held) = self.held.get_mut(key) {
+            held.progress.uncount();
+            held.wake_at = held.progress.wake_at();
+            held.limit = Limit::NotReached;
+            held.changed = true;
+        }
+    }
+
     /// Sets the clock of a trigger that begins to watch, if it has one.
     pub(super) fn arm(&mut self, armed: &Armed, run: Option<&ActiveRun>, now: DateTime<Utc>) {
         let spec = bind(armed, run);
@@ -272,6 +294,9 @@ impl Memory {
             held.position = position;
             held.wake_at = done.wake_at;
         }
+        if is_over(spec, &held.progress) {
+            held.limit = Limit::Reached;
+        }
         if !done.ticks.is_empty() {
             self.ticks.push(Ticks { key: key.clone(), due: done.ticks });
         }
@@ -292,7 +317,12 @@ impl Memory {
         let rows: Vec<Saved> = changed
             .into_iter()
             .map(|(key, held)| {
-                let stored = serde_json::json!({"spec": held.hash, "state": held.progress});
+                let stored = match held.limit {
+                    Limit::NotReached => serde_json::json!({"spec": held.hash, "state": held.progress}),
+                    Limit::Reached => {
+                        serde_json::json!({"spec": held.hash, "state": held.progress.at_rest()})
+                    }
+                };
                 let (position, wake_at) = (held.position, held.wake_at);
                 Saved { key: key.clone(), progress: stored, position, wake_at }
             })

@@ -19,7 +19,7 @@ use super::Engine;
 use super::ask::NoPython;
 use super::batch::{Care, Question, deduplicated, questions};
 use super::catalog::Pace;
-use super::effects::Effects;
+use super::effects::{Counts, Effects};
 use super::memory::{Answer, Memory};
 use crate::runtime::Shutdown;
 use crate::store::events::{self as log, Filter};
@@ -298,6 +298,10 @@ impl Engine {
                     said.push((question, Said::Decided(question.decision(verdict, reason))));
                 }
                 Ok(Answer::Fired { events, reason }) => {
+                    if spec.at_most.is_some() {
+                        // Whether it may fire once more depends on what comes of this.
+                        last = position;
+                    }
                     let decision = question.decision("fired", reason);
                     said.push((question, Said::Fired { decision, events }));
                 }
@@ -325,7 +329,7 @@ impl Engine {
             tx.rollback().await?;
             return Ok(Turn::Again);
         }
-        let Judged { said, ignored, memory, last, .. } = judged;
+        let Judged { said, ignored, mut memory, last, .. } = judged;
         let mut effects = Effects::new(&tx, &self.bag, &self.options, &self.catalog, Care::Apart, now);
         effects.know(events);
         let mut written = ignored;
@@ -334,7 +338,11 @@ impl Engine {
             let decision = match said {
                 Said::Decided(decision) => decision,
                 Said::Fired { decision, events } => {
-                    effects.fire(&question.armed, &question.key, run, position, events).await?;
+                    if effects.fire(&question.armed, &question.key, run, position, events).await?
+                        == Counts::No
+                    {
+                        memory.uncount(&question.key);
+                    }
                     decision
                 }
                 Said::Failed(decision) => {

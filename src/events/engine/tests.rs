@@ -306,6 +306,46 @@ fn a_free_lane_does_not_wait_behind_busy_ones_however_much_waits_in_them() {
 }
 
 #[test]
+fn a_firing_that_was_skipped_does_not_count_against_at_most() {
+    on_each_database(async |db| {
+        let trigger =
+            json!({"version": 1, "on": on("job"), "at_most": 2, "do": {"run": {"while_active": "skip"}}});
+        let repeated = json!({"event": {"key": "job", "repeated": true}});
+        let repeated = json!({"all": [repeated, on("other")]});
+        let repeated =
+            json!({"version": 1, "on": repeated, "at_most": 1, "do": {"stop_runs": {"mark": "failed"}}});
+        dag(db, "d", &[trigger], &[("t", vec![])]).await;
+        dag(db, "e", &[repeated], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        for _ in 0..3 {
+            send(db, new_event("job", Value::Null)).await;
+        }
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(runs(db).await, 1);
+        for expected in [2, 2] {
+            db.exec(db.sql("UPDATE dag_run SET state = 'success'")).await.unwrap();
+            send(db, new_event("job", Value::Null)).await;
+            engine.round(Utc::now()).await.unwrap();
+            assert_eq!(runs(db).await, expected);
+        }
+        // What a trigger remembers outlives its last firing if that had no effect.
+        for (run, expected) in [(None, 0), (Some("r"), 1), (Some("s"), 1)] {
+            if let Some(run) = run {
+                running(db, "e", run, &[]).await;
+            }
+            send(db, new_event("other", Value::Null)).await;
+            engine.round(Utc::now()).await.unwrap();
+            let stopped = "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'e' AND state = 'failed'";
+            assert_eq!(number(db, stopped).await, expected);
+        }
+        let kept = "SELECT count(*) AS n FROM slipstream_trigger_state s JOIN slipstream_trigger t ON t.id = s.trigger_id \
+                    WHERE t.dag_id = 'e' AND CAST(s.progress AS text) LIKE '%\"m\"%'";
+        assert_eq!(number(db, kept).await, 0, "a trigger that is done remembers nothing");
+    });
+}
+
+#[test]
 fn a_firing_is_skipped_while_a_run_is_active_and_says_so() {
     on_each_database(async |db| {
         let trigger = json!({"version": 1, "on": on("job"), "do": {"run": {"while_active": "skip"}}});

@@ -14,7 +14,7 @@ use slipstream_core::ids::{DagId, RunId, TaskId};
 use super::Engine;
 use super::batch::Care;
 use super::catalog::Armed;
-use super::effects::Effects;
+use super::effects::{Counts, Effects};
 use super::memory::{self, Answer, Memory};
 use crate::store::events::{self as log, NewEvent};
 use crate::store::triggers::active_runs::{ActiveRun, Clocks};
@@ -120,7 +120,9 @@ impl Engine {
                 verdict: "fired".to_owned(),
                 reason,
             });
-            effects.fire(armed, &key, run, position, events).await?;
+            if effects.fire(armed, &key, run, position, events).await? == Counts::No {
+                memory.uncount(&key);
+            }
         }
         let hints = effects.finish().await?;
         self.append_ticks(&tx, &mut memory, now).await?;
