@@ -12,10 +12,15 @@ def _uris(items: Any) -> list[str]:
     return [item.uri for item in items or [] if isinstance(getattr(item, "uri", None), str)]
 
 
+def is_mapped(task: Any) -> bool:
+    """Return whether a task has copies: it is mapped, or in a mapped task group."""
+    return hasattr(task, "partial_kwargs") or bool(task.get_needs_expansion())
+
+
 def by_data(dag: Any, *, mode: str = "gate", when_running: str = "queue") -> Any:
     """Let every task of a Dag that has inlets start when all of them are new.
 
-    What another task of the same Dag makes is new when that task succeeds in the same run; any other asset is new when
+    What another task of the same Dag makes is new when that task, with all its copies, succeeds in the same run; any other asset is new when
     anyone updates it. To be called when the Dag has all of its tasks.
 
     :return: the Dag
@@ -45,7 +50,8 @@ def _all_new(task: Any, uris: list[str], makers: dict[str, list[Any]]) -> Condit
         for maker in makers.get(uri, []):
             if maker is task:
                 raise ValueError(f"by_data(): task {task.task_id!r} has {uri!r} among its inlets and its outlets")
-            made = TaskState(maker)
+            # Of a mapped task, all copies have to be done.
+            made = TaskState(maker, where="data.remaining == 0" if is_mapped(maker) else None)
             part = made if part is None else part | made
         part = AssetUpdate(uri) if part is None else part
         whole = part if whole is None else whole & part

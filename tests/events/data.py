@@ -42,6 +42,17 @@ def inside(test: Deployment) -> None:
     assert tries(test, "join") == 1
 
 
+def mapped(test: Deployment) -> None:
+    """What reads the output of a mapped task waits for all of its copies, and runs once."""
+    test.send("mapped")
+    wait_for("the run of mapped ends", lambda: ended(test, "mapped"))
+    assert told(test, "whole") == [[["mapped.part", "success"]]], told(test, "whole")
+    assert tries(test, "whole") == 1
+    begin = "SELECT start_date FROM task_instance WHERE task_id = 'whole'"
+    late = f"SELECT count(*) FROM task_instance WHERE task_id = 'part' AND end_date > ({begin})"
+    assert test.number(late) == 0, "it did not wait for all copies"
+
+
 def across(test: Deployment) -> None:
     """Each update by another Dag is an execution of the reader."""
     test.send("read")
@@ -57,11 +68,12 @@ def across(test: Deployment) -> None:
 
 
 def play(test: Deployment) -> None:
-    """Both, one after the other."""
-    wait_for("all triggers are known", lambda: test.triggers() == 6)
+    """All, one after the other."""
+    wait_for("all triggers are known", lambda: test.triggers() == 8)
     watched = "SELECT count(*) FROM slipstream_cursor WHERE name = 'observed_assets'"
     wait_for("updates of assets are looked for", lambda: test.number(watched) == 1)
     inside(test)
+    mapped(test)
     across(test)
     assert test.number("SELECT count(*) FROM slipstream_dead_letter") == 0
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "airflow_compat"))
 
 from airflow.providers.standard.operators.bash import BashOperator  # noqa: E402
 from airflow.providers.standard.operators.python import PythonOperator  # noqa: E402
-from airflow.sdk import DAG, Asset, task  # noqa: E402
+from airflow.sdk import DAG, Asset, task, task_group  # noqa: E402
 from airflow.serialization.serialized_objects import DagSerialization  # noqa: E402
 
 import slipstream  # noqa: E402
@@ -272,6 +272,32 @@ class DagFiles(unittest.TestCase):
             {"all": [{"task_state": {"task_id": "wash", "states": ["success"]}}, {"asset": {"uri": "prices"}}]},
         )
         self.assertEqual(dag.get_task("apart").executor_config, {})
+
+    def test_data_that_a_mapped_task_makes_is_new_when_all_of_its_copies_are_done(self):
+        parts, more = Asset("parts"), Asset("more")
+
+        @task(outlets=[parts])
+        def make(number):
+            return number
+
+        @task(outlets=[more])
+        def more_of(number):
+            return number
+
+        @task_group
+        def group(number):
+            more_of(number)
+
+        with DAG("d") as dag:
+            make.expand(number=[1, 2, 3])
+            group.expand(number=[1, 2])
+            bash("join", inlets=[parts, more])
+            by_data(dag)
+        all_copies = [
+            {"task_state": {"task_id": task_id, "states": ["success"], "where": "data.remaining == 0"}}
+            for task_id in ("make", "group.more_of")
+        ]
+        self.assertEqual(triggers(dag.get_task("join"))[0]["on"], {"all": all_copies})
 
     def test_mistakes_name_the_task(self):
         with DAG("d"):

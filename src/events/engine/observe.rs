@@ -18,7 +18,7 @@ use super::Engine;
 use crate::store::events::{self as log, NewEvent};
 use crate::store::triggers::asset_updates::{self, AssetUpdate};
 use crate::store::triggers::cursor;
-use crate::store::triggers::observed::{self, Present, Seen, Subject};
+use crate::store::triggers::observed::{self, Present, Seen, Still, Subject};
 use crate::store::{Conn, StoreError, Tx};
 
 /// `source` of what Airflow's rows tell.
@@ -174,17 +174,27 @@ impl Engine {
 
     async fn tell_states(&self, tx: &Tx, look: Look, now: DateTime<Utc>) -> Result<(), StoreError> {
         let news = self.news(tx, look).await?;
+        let seen: Vec<(Subject, Seen)> =
+            news.iter().map(|item| (item.row.subject.clone(), item.row.seen.clone())).collect();
+        observed::save(tx, &seen, now).await?;
+        let told: Vec<&News> = news
+            .iter()
+            .filter(|News { row: Present { subject, .. }, .. }| {
+                self.watch.wants(&key(subject)) || self.watch.tells(subject.dag_id.as_str())
+            })
+            .collect();
+        let subjects: Vec<&Subject> = told.iter().map(|item| &item.row.subject).collect();
+        let mut copies = observed::copies(tx, &subjects).await?;
         let mut events = Vec::new();
-        let mut seen = Vec::new();
-        for item in &news {
-            seen.push((item.row.subject.clone(), item.row.seen.clone()));
-            let subject = &item.row.subject;
-            if self.watch.wants(&key(subject)) || self.watch.tells(subject.dag_id.as_str()) {
-                events.extend(item.told.iter().map(|change| event(&item.row, change, now)));
+        for item in told.into_iter().rev() {
+            for change in item.told.iter().rev() {
+                let still = if *change == item.row.seen { Still::Yes } else { Still::No };
+                let remaining = copies.remaining(&item.row.subject, state_of(change), still);
+                events.push(event(&item.row, change, remaining, now));
             }
         }
+        events.reverse();
         log::append(tx, &events, now).await?;
-        observed::save(tx, &seen, now).await?;
         let highest = observed::highest_run(tx).await?;
         cursor::advance(tx, cursor::OBSERVED_RUNS, Position(highest)).await
     }
@@ -289,9 +299,14 @@ fn key(subject: &Subject) -> String {
     }
 }
 
-fn event(row: &Present, change: &Seen, now: DateTime<Utc>) -> NewEvent {
+fn state_of(change: &Seen) -> &str {
+    change.state.as_deref().unwrap_or("none")
+}
+
+/// The event of a change. `remaining`: how many other copies of the task have not got this state yet.
+fn event(row: &Present, change: &Seen, remaining: i64, now: DateTime<Utc>) -> NewEvent {
     let subject = &row.subject;
-    let state = change.state.as_deref().unwrap_or("none");
+    let state = state_of(change);
     let is_present = *change == row.seen;
     let time = if is_present { row.updated_at } else { row.start_date.or(row.updated_at) };
     let moment = time.unwrap_or(now);
@@ -309,6 +324,7 @@ fn event(row: &Present, change: &Seen, now: DateTime<Utc>) -> NewEvent {
             map.insert("task_id".to_owned(), subject.task_id.as_str().into());
             map.insert("map_index".to_owned(), subject.map_index.into());
             map.insert("try_number".to_owned(), change.try_number.into());
+            map.insert("remaining".to_owned(), remaining.into());
         } else {
             map.insert("run_type".to_owned(), row.run_type.as_str().into());
         }

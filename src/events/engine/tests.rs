@@ -4,6 +4,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use slipstream_core::event::{Position, Scope};
+use slipstream_core::ids::MapIndex;
 use slipstream_core::state::TaskState;
 
 use super::batch::Care;
@@ -472,6 +473,43 @@ fn what_airflow_does_itself_is_told_once_and_triggers() {
         let expected = ["queued", "running", "success"].map(|state| format!("airflow.task_instance.{state}"));
         assert_eq!(texts(db, types).await, expected);
         assert_eq!(number(db, "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'down'").await, 1);
+    });
+}
+
+#[test]
+fn the_states_of_copies_say_how_many_others_are_still_to_come() {
+    on_each_database(async |db| {
+        let all =
+            json!({"task_state": {"task_id": "m", "states": ["success"], "where": "data.remaining == 0"}});
+        let all = json!({"version": 1, "on": all, "do": {"start": {"when_running": "queue"}}});
+        dag(db, "d", &[], &[("m", vec![]), ("t", vec![all])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        running(db, "d", "r", &[]).await;
+        for map_index in 0..4 {
+            let ti = NewTi { map_index: MapIndex(map_index), ..NewTi::new("d", "r", "m") };
+            ti.state(TaskState::Running).insert(db).await;
+        }
+        engine.round(Utc::now()).await.unwrap();
+        let ends = async |copies: &str| {
+            let sql = format!(
+                "UPDATE task_instance SET state = 'success', start_date = ?, updated_at = ? WHERE map_index IN ({copies})"
+            );
+            db.exec(db.sql(&sql).bind(Utc::now()).bind(Utc::now())).await.unwrap();
+        };
+        let removed = "UPDATE task_instance SET state = 'removed' WHERE map_index = 3";
+        db.exec(db.sql(removed)).await.unwrap();
+        for (copies, commands) in [("0", 0), ("1, 2", 1)] {
+            ends(copies).await;
+            engine.round(Utc::now()).await.unwrap();
+            assert_eq!(texts(db, COMMANDS).await.len(), commands, "{copies}");
+        }
+        let remaining = "SELECT data->>'remaining' AS n FROM slipstream_event \
+                         WHERE type = 'airflow.task_instance.success' ORDER BY position";
+        let remaining = remaining.replace("data->>'remaining'", "CAST(data->>'remaining' AS integer)");
+        let remaining: Vec<i64> =
+            db.all(db.sql(&remaining)).await.unwrap().iter().map(|row| row.int("n").unwrap()).collect();
+        assert_eq!(remaining, [2, 1, 0]);
     });
 }
 

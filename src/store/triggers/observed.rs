@@ -322,6 +322,81 @@ pub async fn told<'a, C: Conn>(
     Ok(found)
 }
 
+/// How the copies of mapped tasks stand, as it was last told.
+#[derive(Clone, Debug, Default)]
+pub struct Copies {
+    /// How many copies each task has.
+    all: HashMap<(DagId, RunId, String), i64>,
+    /// How many of them are in a state, less those whose change has been passed by [`Copies::remaining`].
+    in_state: HashMap<(DagId, RunId, String, String), i64>,
+}
+
+impl Copies {
+    /// How many copies of the task are not in this state as of the change of one of them. To be asked about the changes of
+    /// one look from the last to the first; `still`: whether the copy is in the state that it got.
+    pub fn remaining(&mut self, subject: &Subject, state: &str, still: Still) -> i64 {
+        if subject.map_index < 0 {
+            return 0;
+        }
+        let Subject { dag_id, run_id, task_id, .. } = subject;
+        let all = self.all.get(&(dag_id.clone(), run_id.clone(), task_id.clone()));
+        let in_state =
+            self.in_state.entry((dag_id.clone(), run_id.clone(), task_id.clone(), state.to_owned()));
+        let in_state = in_state.or_default();
+        let remaining = all.copied().unwrap_or_default() - *in_state;
+        if still == Still::Yes {
+            *in_state -= 1;
+        }
+        remaining
+    }
+}
+
+/// Whether a task instance is in the state that is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Still {
+    /// It is.
+    Yes,
+    /// That state came and went.
+    No,
+}
+
+/// How the copies of the mapped tasks among these stand. Copies that were removed are none.
+///
+/// # Errors
+/// As any statement.
+pub async fn copies<C: Conn>(conn: &C, subjects: &[&Subject]) -> Result<Copies, StoreError> {
+    let mut tasks: Vec<_> = subjects
+        .iter()
+        .filter(|subject| subject.map_index >= 0)
+        .map(|subject| (&subject.dag_id, &subject.run_id, &subject.task_id))
+        .collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    let mut copies = Copies::default();
+    for chunk in tasks.chunks(rows_per_statement(3)) {
+        let sql = conn
+            .sql(
+                "SELECT ti.dag_id, ti.run_id, ti.task_id, o.state, count(*) AS n FROM task_instance ti \
+                 LEFT JOIN slipstream_observed o ON o.dag_id = ti.dag_id AND o.run_id = ti.run_id \
+                 AND o.task_id = ti.task_id AND o.map_index = ti.map_index \
+                 WHERE (ti.dag_id, ti.run_id, ti.task_id) IN (VALUES ?) AND (ti.state IS NULL OR ti.state <> 'removed') \
+                 GROUP BY ti.dag_id, ti.run_id, ti.task_id, o.state",
+            )
+            .bind_keys(chunk.iter().map(|(dag_id, run_id, task_id)| {
+                vec![(*dag_id).into(), (*run_id).into(), (*task_id).into()]
+            }));
+        for row in conn.all(sql).await? {
+            let task = (row.id("dag_id")?, row.id("run_id")?, row.text("task_id")?);
+            let n = row.int("n")?;
+            *copies.all.entry(task.clone()).or_default() += n;
+            if let Some(state) = row.text_opt("state")? {
+                copies.in_state.insert((task.0, task.1, task.2, state), n);
+            }
+        }
+    }
+    Ok(copies)
+}
+
 /// Columns of `slipstream_observed`.
 const KINDS: [(&str, Kind); 7] = [
     ("dag_id", Kind::Text),

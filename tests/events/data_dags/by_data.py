@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from airflow.sdk import DAG, Asset, task
 from slipstream import Event, EventSchedule, by_data, start_on
 
 OUT = Path(os.environ["EVENTS_TEST_OUT"])
-LEFT, RIGHT, ACROSS = (Asset(name, f"test://{name}") for name in ("left", "right", "across"))
+LEFT, RIGHT, PARTS, ACROSS = (Asset(name, f"test://{name}") for name in ("left", "right", "parts", "across"))
 
 
 def tell(context) -> None:
@@ -36,6 +37,21 @@ with DAG("inside", schedule=EventSchedule(Event("inside"))) as inside:
 
     left(), right(), join()
     by_data(inside)
+
+with DAG("mapped", schedule=EventSchedule(Event("mapped"))) as mapped:
+
+    @task(outlets=[PARTS])
+    def part(number):
+        # They end one after the other.
+        time.sleep(number)
+
+    @task(inlets=[PARTS])
+    def whole(**context):
+        tell(context)
+
+    part.expand(number=[0, 2, 1])
+    whole()
+    by_data(mapped)
 
 with DAG("writer", schedule=EventSchedule(Event("write"))):
 
