@@ -21,6 +21,9 @@ TASK_STATES = (
 ).split()
 """States of a task instance, as Airflow spells them."""
 
+PASSING = ("scheduled", "queued")
+"""States of a task instance that are often over before anyone has seen them."""
+
 RUN_STATES = ("queued", "running", "success", "failed")
 """States of a dag run."""
 
@@ -250,7 +253,11 @@ class TaskState(_Term):
         self.dag_id = dag_id
         self.task = task if isinstance(task, str) else getattr(task, "operator", task)
         check_name(self._task_id(), "TaskState(task)")
-        self.states = _states(states or ("success",), TASK_STATES, f"TaskState({self._task_id()!r})")
+        what = f"TaskState({self._task_id()!r})"
+        self.states = _states(states or ("success",), TASK_STATES, what)
+        for state in self.states:
+            if state in PASSING:
+                raise ValueError(f"{what}: {state!r} is often over before it is seen; wait for 'running'")
         self.map_index = map_index
 
     def _task_id(self) -> str:

@@ -299,6 +299,12 @@ class DagFiles(unittest.TestCase):
         ]
         self.assertEqual(triggers(dag.get_task("join"))[0]["on"], {"all": all_copies})
 
+    def test_a_state_that_is_over_before_it_is_seen_is_refused(self):
+        for state in ("scheduled", "queued"):
+            with self.assertRaisesRegex(ValueError, f"TaskState\\('t'\\): '{state}' is often over before it is seen"):
+                TaskState("t", "success", state)
+        self.assertEqual(RunState(None, "queued").to_json(None), {"run_state": {"states": ["queued"]}})
+
     def test_mistakes_name_the_task(self):
         with DAG("d"):
             one = bash("one")

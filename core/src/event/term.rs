@@ -138,9 +138,7 @@ impl Term {
             Some(dag_id) => Key::Pattern(Pattern::exact(format!("{dag_id}.{task_id}"))),
             None => Key::OwnTask(task_id.to_owned()),
         };
-        let state =
-            |text: &str| text.parse::<TaskState>().map(|state| format!("{TASK_INSTANCE_TYPE}{state}"));
-        let mut term = Self::airflow(key, types(&part, |text| state(text).ok())?);
+        let mut term = Self::airflow(key, types(&part, task_state_type)?);
         term.map_index = match part.get("map_index") {
             Some(index) => {
                 Some(index.as_i64().ok_or_else(|| part.wrong("map_index", "it is not a whole number"))?)
@@ -157,8 +155,11 @@ impl Term {
             Some(dag_id) => Key::Pattern(Pattern::exact(dag_id)),
             None => Key::OwnDag,
         };
-        let state = |text: &str| text.parse::<RunState>().map(|state| format!("{DAG_RUN_TYPE}{state}"));
-        Self::airflow(key, types(&part, |text| state(text).ok())?).with_common(&part)
+        let state = |text: &str| match text.parse::<RunState>() {
+            Ok(state) => Ok(format!("{DAG_RUN_TYPE}{state}")),
+            Err(_) => Err(no_state(text)),
+        };
+        Self::airflow(key, types(&part, state)?).with_common(&part)
     }
 
     /// Reads the inside of `{"asset": {..}}`.
@@ -233,14 +234,33 @@ impl Term {
 }
 
 /// `states`: at least one, each with its type of event.
-fn types(part: &Part<'_>, event_type: impl Fn(&str) -> Option<String>) -> Result<Vec<Pattern>, SpecError> {
+fn types(
+    part: &Part<'_>,
+    event_type: impl Fn(&str) -> Result<String, String>,
+) -> Result<Vec<Pattern>, SpecError> {
     let states = part.need("states")?.as_array().filter(|states| !states.is_empty());
     let states = states.ok_or_else(|| part.wrong("states", "it is not a list of at least one state"))?;
     let read = |state: &Value| {
-        let known = state.as_str().and_then(&event_type).map(Pattern::exact);
-        known.ok_or_else(|| part.wrong("states", &format!("{state} is no state")))
+        let text = state.as_str().ok_or_else(|| format!("{state} is no state"));
+        text.and_then(&event_type).map(Pattern::exact).map_err(|problem| part.wrong("states", &problem))
     };
     states.iter().map(read).collect()
+}
+
+fn no_state(text: &str) -> String {
+    format!("{text:?} is no state")
+}
+
+/// The type of the event that tells a state of a task instance. States are read from rows, and the two before `running`
+/// leave no trace in them once they are over: who waited for them would mostly wait in vain.
+fn task_state_type(text: &str) -> Result<String, String> {
+    match text.parse::<TaskState>() {
+        Ok(state @ (TaskState::Scheduled | TaskState::Queued)) => {
+            Err(format!("`{state}` is often over before it is seen; wait for `running`"))
+        }
+        Ok(state) => Ok(format!("{TASK_INSTANCE_TYPE}{state}")),
+        Err(_) => Err(no_state(text)),
+    }
 }
 
 impl std::fmt::Display for Term {

@@ -23,6 +23,8 @@ use crate::store::{Conn, StoreError, Tx};
 
 /// `source` of what Airflow's rows tell.
 const SOURCE: &str = "airflow";
+/// The state of a run before it runs.
+const QUEUED: &str = "queued";
 /// How far back rows are read again: clocks differ, and transactions take their time.
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 /// How often every row of a watched run is compared.
@@ -256,9 +258,14 @@ fn changes(before: Option<&Seen>, row: &Present) -> Vec<Seen> {
     let at = |state: &str, try_number: i64| Seen { state: Some(state.to_owned()), try_number };
     let mut told = Vec::new();
     if row.subject.task_id.is_empty() {
-        // A run cannot end without having run.
+        // A run cannot end without having run, nor run without having been queued.
         let ended = matches!(now.state.as_deref(), Some("success" | "failed"));
         let was = before.and_then(|seen| seen.state.as_deref());
+        let runs = now.state.as_deref() == Some("running");
+        let begins = was.is_none() && (runs || ended) || runs && matches!(was, Some("success" | "failed"));
+        if begins && row.queued_at.is_some() {
+            told.push(at(QUEUED, 0));
+        }
         if ended && row.start_date.is_some() && matches!(was, None | Some("queued")) {
             told.push(at("running", 0));
         }
@@ -308,7 +315,11 @@ fn event(row: &Present, change: &Seen, remaining: i64, now: DateTime<Utc>) -> Ne
     let subject = &row.subject;
     let state = state_of(change);
     let is_present = *change == row.seen;
-    let time = if is_present { row.updated_at } else { row.start_date.or(row.updated_at) };
+    let time = match (is_present, state) {
+        (true, _) => row.updated_at,
+        (false, QUEUED) => row.queued_at.or(row.updated_at),
+        (false, _) => row.start_date.or(row.updated_at),
+    };
     let moment = time.unwrap_or(now);
     let (kind, name, scope) = match row.ti_id {
         Some(id) => (
@@ -375,6 +386,7 @@ mod tests {
             ti_id,
             start_date: Some(at),
             updated_at: Some(at),
+            queued_at: None,
             run_type,
         }
     }
@@ -391,6 +403,17 @@ mod tests {
         assert_eq!(states(Some(seen("running", 1)), &row("t", "success", 1)), ["success"]);
         assert_eq!(states(Some(seen("queued", 0)), &row("", "failed", 0)), ["running", "failed"]);
         assert_eq!(states(Some(seen("queued", 1)), &row("t", "restarting", 1)), ["running", "restarting"]);
+    }
+
+    #[test]
+    fn a_run_that_runs_has_been_queued() {
+        let of = |state| Present { queued_at: Some(crate::store::testing::at(0)), ..row("", state, 0) };
+        assert_eq!(states(None, &of("running")), ["queued", "running"]);
+        assert_eq!(states(None, &of("success")), ["queued", "running", "success"]);
+        assert_eq!(states(Some(seen("queued", 0)), &of("running")), ["running"]);
+        assert_eq!(states(Some(seen("failed", 0)), &of("running")), ["queued", "running"]);
+        assert_eq!(states(Some(seen("failed", 0)), &of("success")), ["success"], "a person marked it");
+        assert_eq!(states(Some(seen("running", 0)), &of("success")), ["success"]);
     }
 
     #[test]

@@ -514,6 +514,36 @@ fn the_states_of_copies_say_how_many_others_are_still_to_come() {
 }
 
 #[test]
+fn a_run_that_was_queued_for_a_moment_only_is_told_to_have_been() {
+    on_each_database(async |db| {
+        let queued = json!({"version": 1, "on": {"run_state": {"dag_id": "up", "states": ["queued"]}}, "do": {"run": {}}});
+        dag(db, "down", &[queued], &[("x", vec![])]).await;
+        dag(db, "up", &[], &[("t", vec![])]).await;
+        let mut engine = engine(db);
+        engine.round(Utc::now()).await.unwrap();
+        let made = "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'down'";
+        running(db, "up", "r", &[]).await;
+        let queued = async |after: i64| {
+            let sql =
+                "UPDATE dag_run SET queued_at = ?, updated_at = ?, state = 'running' WHERE run_id = 'r'";
+            let at = Utc::now() + TimeDelta::seconds(after);
+            db.exec(db.sql(sql).bind(at).bind(at)).await.unwrap();
+        };
+        queued(0).await;
+        engine.round(Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(number(db, made).await, 1);
+        // It ends, and is cleared and starts again before anyone looks.
+        end(db, "r", "success").await;
+        engine.round(Utc::now()).await.unwrap();
+        queued(1).await;
+        engine.round(Utc::now()).await.unwrap();
+        engine.round(Utc::now()).await.unwrap();
+        assert_eq!(number(db, made).await, 2);
+    });
+}
+
+#[test]
 fn a_dag_is_watched_until_no_trigger_waits_for_it() {
     on_each_database(async |db| {
         let on_task = |key: &str| json!({"version": 1, "on": {"event": {"namespace": "airflow", "key": key}}, "do": {"run": {}}});

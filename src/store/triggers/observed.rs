@@ -48,6 +48,8 @@ pub struct Present {
     pub start_date: Option<DateTime<Utc>>,
     /// When it was last written to.
     pub updated_at: Option<DateTime<Utc>>,
+    /// When the run was last queued; `None` for task instances, and for runs that never were.
+    pub queued_at: Option<DateTime<Utc>>,
     /// The kind of the run; empty for task instances.
     pub run_type: String,
 }
@@ -228,7 +230,7 @@ pub async fn present<C: Conn>(
             || chunk.iter().map(|(dag_id, run_id)| -> Vec<Param> { vec![dag_id.into(), run_id.into()] });
         let sql = conn
             .sql(
-                "SELECT dag_id, run_id, state, run_type, start_date, updated_at FROM dag_run \
+                "SELECT dag_id, run_id, state, run_type, start_date, updated_at, queued_at FROM dag_run \
                  WHERE (dag_id, run_id) IN (VALUES ?)",
             )
             .bind_keys(rows());
@@ -264,6 +266,7 @@ fn read_run(row: &Row) -> Result<Present, StoreError> {
         ti_id: None,
         start_date: row.time_opt("start_date")?,
         updated_at: row.time_opt("updated_at")?,
+        queued_at: row.time_opt("queued_at")?,
         run_type: row.text("run_type")?,
     })
 }
@@ -280,6 +283,7 @@ fn read_ti(row: &Row) -> Result<Present, StoreError> {
         ti_id: row.uuid_opt("id")?,
         start_date: row.time_opt("start_date")?,
         updated_at: row.time_opt("updated_at")?,
+        queued_at: None,
         run_type: String::new(),
     })
 }

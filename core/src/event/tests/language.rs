@@ -324,6 +324,11 @@ fn what_is_wrong_is_named_with_its_place() {
         (json!({"count": {"of": on("k"), "n": 0}}), "on.count.n"),
         (json!({"within": {"of": on("k"), "seconds": -1}}), "on.within.seconds"),
         (json!({"task_state": {"task_id": "t", "states": ["done"]}}), "\"done\" is no state"),
+        (
+            json!({"task_state": {"task_id": "t", "states": ["success", "queued"]}}),
+            "`queued` is often over before it is seen; wait for `running`",
+        ),
+        (json!({"task_state": {"task_id": "t", "states": ["scheduled"]}}), "`scheduled` is often over"),
         (json!({"tick": {"cron": "every day"}}), "on.tick.cron"),
         (json!({"tick": {}}), "on.tick"),
         (json!({"by": {"of": on("k"), "field": "shard"}}), "`shard` is no field"),
