@@ -89,8 +89,8 @@ test-events: build ## Kill two schedulers again and again while 20,000 events st
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/crash/events.py $(ARGS)
 
 .PHONY: test-event-tasks
-test-event-tasks: build ## Events on tasks, event Dags of dags/, tasks that start by data, with a real worker on both databases (minutes)
-	set -e; for db in sqlite postgres; do for what in tasks samples data; do \
+test-event-tasks: build ## Events on tasks, event Dags of dags/, tasks that start by data, clocks, with a real worker on both databases (minutes)
+	set -e; for db in sqlite postgres; do for what in tasks samples data clocks; do \
 		tests/support/with_postgres.sh $(VENV)/bin/python tests/events/$$what.py $$db; done; done
 
 .PHONY: test-sources
