@@ -6,6 +6,7 @@
 //! A migration that has been released is never changed: a change is a new one.
 
 mod aiflow;
+mod asset_updates;
 mod clocks;
 mod event_log;
 mod runs;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(runs::Migration),
             Box::new(aiflow::Migration),
             Box::new(sources::Migration),
+            Box::new(asset_updates::Migration),
             Box::new(clocks::Migration),
         ]
     }

@@ -5,6 +5,8 @@
 
 mod again;
 mod ask;
+#[cfg(test)]
+mod asset_tests;
 mod batch;
 mod catalog;
 mod effects;
@@ -139,10 +141,15 @@ impl Engine {
     async fn sync_now(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (version, dags) = registry::look(&self.db).await?;
         self.catalog.refresh_to(&self.db, version).await?;
+        if self.sync.is_first() && self.observes() {
+            // What happened while no scheduler ran is for those who waited then, not for who is found now.
+            self.observe(now).await?;
+        }
         if self.sync.run_once(&self.db, &self.bag, &self.catalog, dags, now).await? == sync::Wrote::Some {
             self.catalog.refresh(&self.db).await?;
         }
         if self.armed != self.catalog.version() {
+            self.rest().await?;
             self.arm_all(now).await?;
             self.armed = self.catalog.version();
             self.scheduler.triggers();

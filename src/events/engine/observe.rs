@@ -5,7 +5,7 @@
 //! `slipstream_observed` and written in the transaction that appends the events, under the engine's lock: each change is
 //! told once. A state that came and went between two looks is told when the row shows that it must have been.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -39,7 +39,6 @@ pub(super) struct Watch {
     dags: BTreeSet<DagId>,
     resolved_at: Option<DateTime<Utc>>,
     thorough_at: Option<DateTime<Utc>>,
-    assets: HashSet<i64>,
     /// `[slipstream] airflow_events`: Dags of which everything is told.
     told: Vec<Pattern>,
 }
@@ -84,10 +83,10 @@ impl Engine {
     /// # Errors
     /// As any statement; then nothing was appended.
     pub(super) async fn observe(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.resolve(now).await?;
-        if self.watch.keys.is_empty() && !self.watch.tells_any() {
+        if !self.observes() {
             return Ok(());
         }
+        self.resolve(now).await?;
         let thorough = self.watch.thorough_at.is_none_or(|at| now - at >= THOROUGH);
         let look = if thorough { Look::All } else { Look::Since(now - OVERLAP) };
         // Without a lock first: mostly nothing has changed.
@@ -99,9 +98,8 @@ impl Engine {
                 return tx.rollback().await;
             }
             self.tell_states(&tx, look, now).await?;
-            let updates = self.tell_assets(&tx, now).await?;
+            self.tell_assets(&tx, now).await?;
             tx.commit().await?;
-            self.watch.assets.extend(updates);
         }
         if thorough {
             self.watch.thorough_at = Some(now);
@@ -119,9 +117,7 @@ impl Engine {
         self.watch.keys = self.catalog.airflow_keys();
         let keys: Vec<Pattern> = self.watch.keys.iter().chain(&self.watch.told).cloned().collect();
         let dags = observed::dags_of(&self.db, &keys).await?;
-        if dags != self.watch.dags || self.watch.version != version {
-            self.begin(&dags, now).await?;
-        }
+        self.begin(&dags, now).await?;
         self.watch.dags = dags;
         self.watch.version = version;
         self.watch.resolved_at = Some(now);
@@ -131,7 +127,7 @@ impl Engine {
     /// Notes how the runs of newly watched Dags stand: that is no news. A change from now on is.
     async fn begin(&self, dags: &BTreeSet<DagId>, now: DateTime<Utc>) -> Result<(), StoreError> {
         let known = observed::watched(&self.db, dags).await?;
-        let assets = cursor::get(&self.db, cursor::OBSERVED_ASSETS).await?;
+        let assets = cursor::get(&self.db, cursor::ASSETS_BEGIN).await?;
         if known.len() == dags.len() && assets.is_some() {
             return Ok(());
         }
@@ -142,6 +138,8 @@ impl Engine {
         let highest = observed::highest_run(&tx).await?;
         cursor::ensure(&tx, cursor::OBSERVED_RUNS, Position(highest)).await?;
         cursor::ensure(&tx, cursor::OBSERVED_ASSETS, Position(asset_updates::highest(&tx).await?)).await?;
+        let begin = cursor::get(&tx, cursor::OBSERVED_ASSETS).await?.unwrap_or_default();
+        cursor::ensure(&tx, cursor::ASSETS_BEGIN, begin).await?;
         for dag_id in dags.difference(&known) {
             let found = observed::runs(&tx, &BTreeSet::from([dag_id.clone()]), highest).await?;
             let seen: Vec<(Subject, Seen)> = observed::present(&tx, &found.runs, None)
@@ -203,12 +201,13 @@ impl Engine {
 
     async fn updates<C: Conn>(&self, conn: &C) -> Result<Vec<AssetUpdate>, StoreError> {
         let Some(after) = cursor::get(conn, cursor::OBSERVED_ASSETS).await? else { return Ok(Vec::new()) };
-        let updates = asset_updates::after(conn, after.0).await?;
-        Ok(updates.into_iter().filter(|update| !self.watch.assets.contains(&update.id)).collect())
+        let begin = cursor::get(conn, cursor::ASSETS_BEGIN).await?.unwrap_or(after);
+        asset_updates::unseen(conn, begin.0, after.0).await
     }
 
-    /// Appends updates of assets; the log itself refuses one that it has. Returns their numbers.
-    async fn tell_assets(&self, tx: &Tx, now: DateTime<Utc>) -> Result<Vec<i64>, StoreError> {
+    /// Appends updates of assets, and notes all of them as seen: also those that nobody waits for, because who waits for them
+    /// later does not mean these.
+    async fn tell_assets(&self, tx: &Tx, now: DateTime<Utc>) -> Result<(), StoreError> {
         let updates = self.updates(tx).await?;
         let events: Vec<NewEvent> = updates
             .iter()
@@ -219,10 +218,31 @@ impl Engine {
             .collect();
         log::append(tx, &events, now).await?;
         let ids: Vec<i64> = updates.iter().map(|update| update.id).collect();
-        if let Some(highest) = ids.iter().max() {
-            cursor::advance(tx, cursor::OBSERVED_ASSETS, Position(*highest)).await?;
+        let Some(highest) = ids.iter().max() else { return Ok(()) };
+        let after = cursor::get(tx, cursor::OBSERVED_ASSETS).await?.unwrap_or_default().0.max(*highest);
+        cursor::advance(tx, cursor::OBSERVED_ASSETS, Position(after)).await?;
+        asset_updates::saw(tx, &ids, after).await
+    }
+
+    /// Ends the watch over assets when nobody waits for anything any more: who does so later waits for what comes then.
+    ///
+    /// # Errors
+    /// As any statement; then nothing was done.
+    pub(super) async fn rest(&mut self) -> Result<(), StoreError> {
+        if self.observes() || cursor::get(&self.db, cursor::OBSERVED_ASSETS).await?.is_none() {
+            return Ok(());
         }
-        Ok(ids)
+        let tx = self.db.begin().await?;
+        let head = log::head(&tx).await?;
+        cursor::wait_for(&tx, cursor::ENGINE, head).await?;
+        self.catalog.refresh(&tx).await?;
+        if self.observes() {
+            return tx.rollback().await;
+        }
+        cursor::remove(&tx, cursor::OBSERVED_ASSETS).await?;
+        cursor::remove(&tx, cursor::ASSETS_BEGIN).await?;
+        asset_updates::forget(&tx).await?;
+        tx.commit().await
     }
 }
 

@@ -86,6 +86,11 @@ pub(super) enum Wrote {
 const OVERLAP: TimeDelta = TimeDelta::minutes(5);
 
 impl Sync {
+    /// Whether nothing has been looked at yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.versions.is_none()
+    }
+
     /// Looks for new versions of Dags with triggers, and for Dags that have gone. `versions`: when one was last written.
     ///
     /// # Errors

@@ -1,9 +1,13 @@
-//! `asset_event`, read by number.
+//! `asset_event`, read by number, and which of its rows have been seen.
+//!
+//! A number may be given earlier and become visible later than the next, so that the last ones are read again. Which of
+//! those were seen is in `slipstream_observed_asset`, whatever becomes of their events in the log.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::store::{Conn, StoreError};
+use super::rows_per_statement;
+use crate::store::{Conn, Kind, StoreError, Tx};
 
 /// An update of an asset.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,18 +39,19 @@ const OVERLAP: i64 = 100;
 /// Most updates that are read at once.
 const MOST: i64 = 1000;
 
-/// Updates with a number above `after`, and some before it.
+/// Updates that have not been seen, of those with a number above `after` or a little below it, but above `begin`.
 ///
 /// # Errors
 /// As any statement.
-pub async fn after<C: Conn>(conn: &C, after: i64) -> Result<Vec<AssetUpdate>, StoreError> {
+pub async fn unseen<C: Conn>(conn: &C, begin: i64, after: i64) -> Result<Vec<AssetUpdate>, StoreError> {
     let sql = conn
         .sql(
             "SELECT ae.id, a.uri, a.name, ae.extra, ae.partition_key, ae.source_dag_id, ae.source_run_id, \
              ae.source_task_id, ae.source_map_index, ae.timestamp FROM asset_event ae \
-             JOIN asset a ON a.id = ae.asset_id WHERE ae.id > ? ORDER BY ae.id LIMIT ?",
+             JOIN asset a ON a.id = ae.asset_id WHERE ae.id > ? AND NOT EXISTS (SELECT 1 FROM \
+             slipstream_observed_asset o WHERE o.asset_event_id = ae.id) ORDER BY ae.id LIMIT ?",
         )
-        .bind(after - OVERLAP)
+        .bind(begin.max(after - OVERLAP))
         .bind(MOST);
     conn.all(sql)
         .await?
@@ -66,6 +71,30 @@ pub async fn after<C: Conn>(conn: &C, after: i64) -> Result<Vec<AssetUpdate>, St
             })
         })
         .collect()
+}
+
+/// Notes that these have been seen, and forgets what is not read again once `after` is the highest that was seen.
+///
+/// # Errors
+/// As any statement.
+pub async fn saw(tx: &Tx, ids: &[i64], after: i64) -> Result<(), StoreError> {
+    let (read_again, _): (Vec<i64>, Vec<i64>) = ids.iter().partition(|id| **id > after - OVERLAP);
+    for chunk in read_again.chunks(rows_per_statement(1)) {
+        let sql = tx
+            .sql("INSERT INTO slipstream_observed_asset (asset_event_id) ? ON CONFLICT (asset_event_id) DO NOTHING")
+            .bind_table(&[("asset_event_id", Kind::Int)], chunk.iter().map(|id| vec![(*id).into()]));
+        tx.exec(sql).await?;
+    }
+    let sql = tx.sql("DELETE FROM slipstream_observed_asset WHERE asset_event_id <= ?").bind(after - OVERLAP);
+    tx.exec(sql).await.map(drop)
+}
+
+/// Forgets all that were seen.
+///
+/// # Errors
+/// As any statement.
+pub async fn forget(tx: &Tx) -> Result<(), StoreError> {
+    tx.exec(tx.sql("DELETE FROM slipstream_observed_asset")).await.map(drop)
 }
 
 /// The highest number; 0 if there is none.

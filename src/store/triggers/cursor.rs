@@ -8,8 +8,10 @@ use crate::store::{Conn, Dialect, StoreError, Tx};
 pub const ENGINE: &str = "engine";
 /// The highest `dag_run.id` that has been looked at for changes of state.
 pub const OBSERVED_RUNS: &str = "observed_runs";
-/// The highest `asset_event.id` that is in the log.
+/// The highest `asset_event.id` that has been looked at. Only there while somebody watches assets.
 pub const OBSERVED_ASSETS: &str = "observed_assets";
+/// The highest `asset_event.id` when assets began to be watched: what is not above it is not told.
+pub const ASSETS_BEGIN: &str = "observed_assets_begin";
 
 /// Up to where a trigger that asks Python has been evaluated: it follows the engine's cursor.
 pub fn python(trigger: super::TriggerId) -> String {
@@ -79,6 +81,14 @@ pub async fn wait_for(tx: &Tx, name: &str, start: Position) -> Result<Position, 
 pub async fn get<C: Conn>(conn: &C, name: &str) -> Result<Option<Position>, StoreError> {
     let sql = conn.sql("SELECT position FROM slipstream_cursor WHERE name = ?").bind(name);
     conn.one(sql).await?.map(|row| row.int("position").map(Position)).transpose()
+}
+
+/// Removes a cursor.
+///
+/// # Errors
+/// As any statement.
+pub async fn remove(tx: &Tx, name: &str) -> Result<(), StoreError> {
+    tx.exec(tx.sql("DELETE FROM slipstream_cursor WHERE name = ?").bind(name)).await.map(drop)
 }
 
 /// Moves a cursor that this transaction has locked.
