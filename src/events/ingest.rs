@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::events::assets::append_and_update;
+use crate::store::events::assets::{Unknown, append_and_update};
 use crate::store::events::{Appended, NewEvent};
 use crate::store::{Db, StoreError, execution, retry};
 
@@ -116,7 +116,7 @@ impl Writer {
     async fn append(&self, all: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
         let done = retry("append events", || async {
             let tx = self.db.begin().await?;
-            let done = append_and_update(&tx, all, Utc::now(), &self.options).await?;
+            let done = append_and_update(&tx, all, Unknown::Refused, Utc::now(), &self.options).await?;
             tx.commit().await?;
             Ok(done)
         })

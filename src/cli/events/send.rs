@@ -10,7 +10,7 @@ use slipstream_core::event::{AIRFLOW_NAMESPACE, DEFAULT_NAMESPACE, Scope};
 use crate::config::Config;
 use crate::events::limits::Limits;
 use crate::runtime;
-use crate::store::events::assets::{self, append_and_update};
+use crate::store::events::assets::{self, Unknown, append_and_update};
 use crate::store::events::{Existed, NewEvent};
 use crate::store::{Db, retry};
 use crate::supervisor::answer::execution_options;
@@ -63,7 +63,7 @@ pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<()
     let options = execution_options(config);
     let done = retry("send an event", || async {
         let tx = db.begin().await?;
-        let done = append_and_update(&tx, &one, Utc::now(), &options).await?;
+        let done = append_and_update(&tx, &one, Unknown::Refused, Utc::now(), &options).await?;
         tx.commit().await?;
         Ok(done)
     })

@@ -62,7 +62,10 @@ impl From<StoreError> for HttpError {
 impl From<IngestError> for HttpError {
     fn from(error: IngestError) -> Self {
         match error {
-            IngestError::Store(error) => of_store(&error),
+            IngestError::Store(error) => match error.as_ref() {
+                missing @ StoreError::NotFound(_) => Self::not_found(missing.to_string()),
+                error => of_store(error),
+            },
             IngestError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }

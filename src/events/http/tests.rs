@@ -161,6 +161,7 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
             ("text/plain", json!({}), 415, "is no CloudEvent"),
             ("application/cloudevents+xml", json!({}), 415, "is no CloudEvent"),
             ("application/json", json!({"type": "t", "namespace": "airflow"}), 403, "is reserved"),
+            ("application/json", json!({"type": "t", "asseturi": "x://nope"}), 404, "`x://nope`"),
             ("application/json", large, 413, "event_max_bytes allows 50"),
             ("application/json", huge, 413, "event_max_batch_bytes"),
         ];

@@ -15,14 +15,23 @@ pub const URI: &str = "asseturi";
 /// Its partition.
 const PARTITION: &str = "partitionkey";
 
-/// Appends events, as [`append`], and updates the assets that new ones name. An asset that no Dag has is passed over with a
-/// warning: the event itself counts.
+/// What to do about an asset that no active Dag has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The sender is told, and nothing is stored.
+    Refused,
+    /// The event itself counts: who wrote it to a broker cannot be told.
+    PassedOver,
+}
+
+/// Appends events, as [`append`], and updates the assets that new ones name.
 ///
 /// # Errors
-/// As [`append`].
+/// [`StoreError::NotFound`] for an asset that no active Dag has, if it is to be refused; as [`append`].
 pub async fn append_and_update(
     tx: &Tx,
     events: &[NewEvent],
+    unknown: Unknown,
     now: DateTime<Utc>,
     options: &Options,
 ) -> Result<Vec<Appended>, StoreError> {
@@ -40,6 +49,11 @@ pub async fn append_and_update(
         extra["from_event"] = json!(appended.position);
         let partition = event.extensions.get(PARTITION).and_then(Value::as_str);
         if assets::register_external(tx, uri, &extra, partition, options).await?.is_none() {
+            if unknown == Unknown::Refused {
+                return Err(StoreError::NotFound(format!(
+                    "nothing was stored: the active asset `{uri}` (`{URI}`; its URI as `airflow assets list` shows it) was"
+                )));
+            }
             tracing::warn!(uri, position = %appended.position, "An event names an asset that no active Dag has");
         }
     }

@@ -369,8 +369,16 @@ fn an_event_can_be_an_update_of_an_asset_too() {
         };
         let all = [update("1", "s3://orders"), update("1", "s3://orders"), update("2", "s3://unknown")];
         let tx = db.begin().await.unwrap();
-        assets::append_and_update(&tx, &all, at(1), &Default::default()).await.unwrap();
+        let passed = assets::Unknown::PassedOver;
+        assets::append_and_update(&tx, &all, passed, at(1), &Default::default()).await.unwrap();
         tx.commit().await.unwrap();
+        let tx = db.begin().await.unwrap();
+        let all = [update("3", "s3://orders"), update("4", "s3://unknown")];
+        let refused = assets::Unknown::Refused;
+        let error =
+            assets::append_and_update(&tx, &all, refused, at(1), &Default::default()).await.unwrap_err();
+        assert!(error.to_string().contains("`s3://unknown`"), "{error}");
+        tx.rollback().await.unwrap();
         assert_eq!(testing::count(db, "slipstream_event").await, 2);
         assert_eq!(testing::count(db, "asset_event").await, 1, "a duplicate is no second update");
         let row = testing::first(db, "SELECT * FROM asset_event").await;

@@ -7,7 +7,7 @@ use slipstream_core::event::Position;
 
 use super::{Held, Lease, renew};
 use crate::store::events::NewEvent;
-use crate::store::events::assets::append_and_update;
+use crate::store::events::assets::{Unknown, append_and_update};
 use crate::store::{Conn, Db, StoreError, Tx, execution};
 
 /// How far a partition is read by a batch.
@@ -61,7 +61,7 @@ pub async fn take(
             return Ok(Taken::NotOurs);
         }
     }
-    let done = append_and_update(&tx, &batch.events, now, options).await?;
+    let done = append_and_update(&tx, &batch.events, Unknown::PassedOver, now, options).await?;
     count(&tx, lease, batch).await?;
     tx.commit().await?;
     Ok(Taken::Stored(done.iter().map(|one| one.position).max()))
@@ -78,7 +78,7 @@ pub async fn refused(
     options: &execution::Options,
 ) -> Result<Option<String>, StoreError> {
     let tx = db.begin().await?;
-    let done = append_and_update(&tx, std::slice::from_ref(event), now, options).await;
+    let done = append_and_update(&tx, std::slice::from_ref(event), Unknown::PassedOver, now, options).await;
     tx.rollback().await?;
     match done {
         Ok(_) => Ok(None),
