@@ -68,7 +68,7 @@ def send(
     event = {
         "specversion": "1.0",
         "id": id or (str(uuid.uuid4()) if ti is None else _id_in(ti)),
-        "source": source or ("slipstream.events" if ti is None else f"airflow/{ti.dag_id}/{ti.task_id}"),
+        "source": source or ("slipstream.events" if ti is None else f"/tasks/{ti.dag_id}/{ti.task_id}"),
         "type": type,
         "subject": key,
         "time": (time or datetime.now(timezone.utc)).isoformat(),

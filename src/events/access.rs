@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use slipstream_core::event::AIRFLOW_NAMESPACE;
 
+use crate::store::events::assets::URI;
 use crate::store::events::tokens::{self, Right, Token};
-use crate::store::events::{Filter, Glob};
+use crate::store::events::{Filter, Glob, NewEvent};
 use crate::store::{Db, StoreError};
 
 /// How long a token that was removed may still be good.
@@ -67,6 +68,21 @@ pub enum Denied {
         "namespace `{AIRFLOW_NAMESPACE}` is reserved for what Airflow itself reports; choose another one"
     )]
     Reserved,
+    /// No one may send from there.
+    #[error(
+        "source `{0}` is reserved: events of `airflow`, `airflow/…`, `/sources/…` and `/hooks/…` are made by the scheduler \
+         itself; choose another one"
+    )]
+    ReservedSource(String),
+    /// The token is not good for assets.
+    #[error(
+        "the token `{token}` may not update assets (`{URI}`), because they start Dags of all namespaces: use a token for \
+         namespace `*`, or leave `{URI}` out"
+    )]
+    NoAsset {
+        /// Name of the token.
+        token: String,
+    },
     /// It could not be found out.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -166,16 +182,36 @@ fn is_local(origin: Origin<'_>) -> bool {
     origin.peer.is_some_and(loopback) && known && !origin.relayed
 }
 
+/// Whether an event that comes from outside keeps off what is the scheduler's own: its namespace, and the sources whose ids
+/// are easy to guess. Who could send such a name first would have the scheduler's event taken for a duplicate.
+///
+/// # Errors
+/// [`Denied::Reserved`], [`Denied::ReservedSource`].
+pub fn from_outside(event: &NewEvent) -> Result<(), Denied> {
+    if event.namespace == AIRFLOW_NAMESPACE {
+        return Err(Denied::Reserved);
+    }
+    let source = event.source.as_str();
+    if source == "airflow" || ["airflow/", "/sources/", "/hooks/"].iter().any(|own| source.starts_with(own)) {
+        return Err(Denied::ReservedSource(event.source.clone()));
+    }
+    Ok(())
+}
+
 impl Caller {
-    /// Whether events may be sent into a namespace.
+    /// Whether an event may be sent.
     ///
     /// # Errors
-    /// [`Denied::Reserved`], [`Denied::NoRight`].
-    pub fn may_send(&self, namespace: &str) -> Result<(), Denied> {
-        if namespace == AIRFLOW_NAMESPACE {
-            return Err(Denied::Reserved);
+    /// [`Denied::NoRight`], [`Denied::NoAsset`], or as [`from_outside`].
+    pub fn may_send(&self, event: &NewEvent) -> Result<(), Denied> {
+        from_outside(event)?;
+        self.may(Right::Send, &event.namespace)?;
+        match self {
+            Self::Token(token) if event.extensions.contains_key(URI) && !token.namespaces.is_any() => {
+                Err(Denied::NoAsset { token: token.name.clone() })
+            }
+            _ => Ok(()),
         }
-        self.may(Right::Send, namespace)
     }
 
     /// Whether a namespace may be read.
@@ -251,6 +287,21 @@ fn no_right(token: &Token, right: Right, namespace: &str) -> Denied {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_scheduler_makes_itself_cannot_be_sent_from_outside() {
+        let from = |source: &str| from_outside(&NewEvent::new(source, "t", Utc::now()));
+        for own in ["airflow", "airflow/triggers", "/sources/orders", "/hooks/github"] {
+            let error = from(own).unwrap_err().to_string();
+            assert!(error.contains(&format!("source `{own}` is reserved")), "{error}");
+        }
+        for other in ["airflow-2", "/http", "/aiflow", "sources/x", "/cli/airflow", "/tasks/d/t"] {
+            from(other).unwrap();
+        }
+        let told =
+            NewEvent { namespace: AIRFLOW_NAMESPACE.to_owned(), ..NewEvent::new("x", "t", Utc::now()) };
+        assert!(matches!(from_outside(&told), Err(Denied::Reserved)));
+    }
 
     #[test]
     fn only_direct_callers_on_this_machine_are_local() {

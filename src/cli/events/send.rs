@@ -5,9 +5,10 @@ use std::io::Read;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::Value;
-use slipstream_core::event::{AIRFLOW_NAMESPACE, DEFAULT_NAMESPACE, Scope};
+use slipstream_core::event::{DEFAULT_NAMESPACE, Scope};
 
 use crate::config::Config;
+use crate::events::access;
 use crate::events::limits::Limits;
 use crate::runtime;
 use crate::store::events::assets::{self, Unknown, append_and_update};
@@ -58,6 +59,7 @@ pub(super) struct Options {
 #[allow(clippy::print_stdout)]
 pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<(), Failure> {
     let event = event(options)?;
+    access::from_outside(&event).map_err(|error| Failure::usage(error.to_string()))?;
     event.check_with_size(Limits::of(config).event).map_err(|error| Failure::usage(error.to_string()))?;
     let one = [event];
     let options = execution_options(config);
@@ -76,11 +78,6 @@ pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<()
 }
 
 fn event(options: Options) -> Result<NewEvent, Failure> {
-    if options.namespace == AIRFLOW_NAMESPACE {
-        return Err(Failure::usage(format!(
-            "namespace `{AIRFLOW_NAMESPACE}` is reserved for what Airflow itself reports; choose another one"
-        )));
-    }
     let source = options.source.unwrap_or_else(|| format!("/cli/{}", runtime::unix_user()));
     let new = NewEvent::new(&source, &options.event_type, options.time.unwrap_or_else(Utc::now));
     Ok(NewEvent {

@@ -37,7 +37,7 @@ pub(super) async fn send_event(
     let service = shared.service;
     let refused = |why: String| SendEventsResponse { event: None, return_code: ERROR, return_msg: why };
     let event = new_event(request, Utc::now());
-    caller.may_send(&event.namespace).map_err(|denied| status(&denied))?;
+    caller.may_send(&event).map_err(|denied| status(&denied))?;
     if let Err(error) = event.check_with_size(service.limits.event) {
         return Ok(refused(error.to_string()));
     }

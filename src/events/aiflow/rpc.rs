@@ -68,10 +68,10 @@ where
 pub(super) fn status(denied: &Denied) -> Status {
     match denied {
         Denied::NoToken | Denied::BadToken => Status::unauthenticated(denied.to_string()),
-        Denied::NoRight { .. } | Denied::Reserved => Status::permission_denied(denied.to_string()),
         Denied::Store(error) => {
             tracing::error!(%error, "The tokens cannot be read");
             Status::unavailable("the metadata database is not available now: try again")
         }
+        refused => Status::permission_denied(refused.to_string()),
     }
 }

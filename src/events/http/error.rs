@@ -47,8 +47,8 @@ impl From<Denied> for HttpError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NoToken | Denied::BadToken => Self::new(StatusCode::UNAUTHORIZED, denied.to_string()),
-            Denied::NoRight { .. } | Denied::Reserved => Self::new(StatusCode::FORBIDDEN, denied.to_string()),
             Denied::Store(error) => error.into(),
+            refused => Self::new(StatusCode::FORBIDDEN, refused.to_string()),
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn send(
 /// Whether the caller may send all of them, and whether they can be stored. One that cannot refuses the request.
 fn check(service: &Service, caller: &Caller, events: &[NewEvent]) -> Result<(), HttpError> {
     for (index, event) in events.iter().enumerate() {
-        caller.may_send(&event.namespace)?;
+        caller.may_send(event)?;
         let place = if events.len() > 1 { format!("event {index} of the batch: ") } else { String::new() };
         check_one(service, event, &place)?;
     }

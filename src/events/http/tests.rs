@@ -161,6 +161,14 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
             ("text/plain", json!({}), 415, "is no CloudEvent"),
             ("application/cloudevents+xml", json!({}), 415, "is no CloudEvent"),
             ("application/json", json!({"type": "t", "namespace": "airflow"}), 403, "is reserved"),
+            (
+                "application/json",
+                json!({"type": "t", "source": "airflow"}),
+                403,
+                "source `airflow` is reserved",
+            ),
+            ("application/json", json!({"type": "t", "source": "/hooks/github"}), 403, "is reserved"),
+            ("application/json", json!([{"type": "t", "source": "/sources/orders"}]), 403, "is reserved"),
             ("application/json", json!({"type": "t", "asseturi": "x://nope"}), 404, "`x://nope`"),
             ("application/json", large, 413, "event_max_bytes allows 50"),
             ("application/json", huge, 413, "event_max_batch_bytes"),
@@ -178,6 +186,28 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
         }
         assert_eq!(server.call(Method::GET, "/events/1", &[], "").await.0, StatusCode::NOT_FOUND);
         assert_eq!(events::head(db).await.unwrap().0, 0);
+    });
+}
+
+#[test]
+fn a_token_of_some_namespaces_updates_no_assets() {
+    testing::on_sqlite(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let mut tokens = Vec::new();
+        for namespaces in ["sandbox", "*"] {
+            let (to, now) = (Match::list(namespaces), chrono::Utc::now());
+            tokens.push(tokens::add(db, namespaces, &to, &[Right::Send], None, now).await.unwrap());
+        }
+        let server = Server::start(db, &[]).await;
+        let update = json!({"type": "t", "namespace": "sandbox", "asseturi": "s3://orders"}).to_string();
+        for (token, status, why) in
+            [(&tokens[0], 403, "may not update assets"), (&tokens[1], 404, "`s3://orders`")]
+        {
+            let bearer = format!("Bearer {token}");
+            let headers = [("content-type", "application/json"), ("authorization", &*bearer)];
+            let (found, answer) = server.call(Method::POST, "/events", &headers, &update).await;
+            assert!(found == status && answer.to_string().contains(why), "{found} {answer}");
+        }
     });
 }
 

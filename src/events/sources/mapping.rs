@@ -9,6 +9,7 @@ use slipstream_core::event::AIRFLOW_NAMESPACE;
 use super::config::Kind;
 use super::fields::Fields;
 use super::message::Message;
+use crate::events::access;
 use crate::events::cloudevent::{self, Defaults};
 use crate::store::events::NewEvent;
 
@@ -107,19 +108,21 @@ impl Mapping {
     ) -> Result<NewEvent, String> {
         let content = message.header("content-type").unwrap_or_default();
         let media = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_plain = !media.starts_with("application/cloudevents")
+            && cloud_attribute(message, "specversion").is_none();
         let mut event = match &*media {
             "application/cloudevents+json" => self.structured(message, now)?,
             media if media.starts_with("application/cloudevents") => {
                 return Err(format!("content type `{media}` is not known; send one CloudEvent in JSON"));
             }
-            _ if cloud_attribute(message, "specversion").is_some() => self.binary(message, content, now)?,
-            _ => self.plain(message, now)?,
+            _ if is_plain => self.plain(message, now)?,
+            _ => self.binary(message, content, now)?,
         };
         if let Some(namespace) = &self.namespace {
             event.namespace.clone_from(namespace);
         }
-        if event.namespace == AIRFLOW_NAMESPACE {
-            return Err(format!("it names the reserved namespace `{AIRFLOW_NAMESPACE}`"));
+        if !is_plain {
+            access::from_outside(&event).map_err(|error| error.to_string())?;
         }
         event.check_with_size(limit).map_err(|error| error.to_string())?;
         Ok(event)
