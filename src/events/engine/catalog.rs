@@ -9,6 +9,7 @@ use slipstream_core::ids::{DagId, TaskId};
 use uuid::Uuid;
 
 use super::index::KeyIndex;
+use super::pairing::pair;
 use crate::store::dag_bag::DagBag;
 use crate::store::triggers::TriggerId;
 use crate::store::triggers::active_runs::ActiveRun;
@@ -98,7 +99,6 @@ fn find(
 pub(super) struct Catalog {
     version: Option<i64>,
     rows: HashMap<TriggerId, Arc<TriggerRow>>,
-    by_name: HashMap<String, TriggerId>,
     /// Triggers on Dags.
     dags: BTreeMap<TriggerId, Armed>,
     dag_index: KeyIndex<TriggerId>,
@@ -143,7 +143,6 @@ impl Catalog {
         let mut newest: BTreeMap<DagId, TaskTriggers> = BTreeMap::new();
         for row in rows {
             let row = Arc::new(row);
-            catalog.by_name.insert(row.name.clone(), row.id);
             catalog.rows.insert(row.id, Arc::clone(&row));
             if row.task_id.is_some() {
                 catalog.task_dags.insert(row.dag_id.clone());
@@ -250,11 +249,6 @@ impl Catalog {
         self.rows.get(&id)
     }
 
-    /// The trigger of a name.
-    pub(super) fn named(&self, name: &str) -> Option<&Arc<TriggerRow>> {
-        self.rows.get(self.by_name.get(name)?)
-    }
-
     /// The triggers on tasks of runs that follow the newest version.
     pub(super) fn newest(&self, dag_id: &DagId) -> Option<&Arc<TaskTriggers>> {
         self.newest.get(dag_id)
@@ -290,8 +284,18 @@ impl Catalog {
             versions.into_iter().filter(|version| !self.pinned.contains_key(version)).collect();
         for (version, dag) in bag.versions(conn, &missing).await? {
             let mut set = TaskTriggers { dag_id: Some(dag.dag.dag_id.clone()), ..TaskTriggers::default() };
-            for found in super::sync::triggers_of(&dag.dag) {
-                let Some(row) = self.named(&found.name).filter(|row| row.task_id.is_some()) else { continue };
+            let all = super::sync::triggers_of(&dag.dag);
+            let mut rows: Vec<&TriggerRow> = self
+                .rows
+                .values()
+                .filter(|row| row.dag_id == dag.dag.dag_id && row.origin == Origin::File)
+                .map(AsRef::as_ref)
+                .collect();
+            rows.sort_unstable_by_key(|row| row.id);
+            let pairs = pair(&all, &rows);
+            for (found, row) in all.into_iter().zip(pairs) {
+                let row = row.filter(|row| row.task_id.is_some()).and_then(|row| self.rows.get(&row.id));
+                let Some(row) = row else { continue };
                 let Ok(spec) = &found.declared.spec else { continue };
                 let armed = Armed {
                     row: Arc::clone(row),

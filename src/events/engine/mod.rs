@@ -18,12 +18,15 @@ mod new_run;
 mod observe;
 #[cfg(test)]
 mod outage_tests;
+mod pairing;
 mod python_lane;
 #[cfg(test)]
 mod python_tests;
 mod run;
 mod savepoint;
 mod sync;
+#[cfg(test)]
+mod sync_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -93,7 +93,12 @@ impl Engine {
     async fn work(&mut self) -> Result<Duration, StoreError> {
         let now = Utc::now();
         if due(&mut self.clocks.looked, LOOK) {
-            self.sync_now(now).await?;
+            match self.sync_now(now).await {
+                Err(error) if !error.is_transient() => {
+                    tracing::error!(%error, "the triggers of Dag files cannot be read; those that are known go on");
+                }
+                done => done?,
+            }
             if !self.is_idle() {
                 self.clocks.wake_at = triggers::progress::next_wake(&self.db).await?;
                 self.adopt_new_runs(now).await?;

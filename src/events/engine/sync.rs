@@ -6,10 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use slipstream_core::dag::Dag;
-use slipstream_core::event::{Declared, Position};
+use slipstream_core::event::{Declared, Position, TriggerSpec};
 use slipstream_core::ids::{DagId, TaskId};
 
+use super::batch::Care;
 use super::catalog::{Catalog, default_name};
+use super::pairing::{Names, pair};
+use super::savepoint;
 use crate::store::dag_bag::DagBag;
 use crate::store::events as log;
 use crate::store::triggers::registry::{self, NewTrigger, Origin, Status, TriggerRow};
@@ -19,7 +22,7 @@ use crate::store::{Db, StoreError, Tx};
 /// A trigger of a Dag.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
-    /// Its name, unique among all triggers.
+    /// What it is called if no other trigger is.
     pub(super) name: String,
     /// Its task; `None` for the Dag.
     pub(super) task_id: Option<TaskId>,
@@ -27,6 +30,13 @@ pub(super) struct Found<'a> {
     pub(super) declared: &'a Declared,
     /// Hash of what it says.
     pub(super) hash: String,
+}
+
+impl Found<'_> {
+    /// Whether its file gives it a name.
+    pub(super) fn is_named(&self) -> bool {
+        self.declared.json.get("name").is_some_and(Value::is_string)
+    }
 }
 
 /// The triggers of a version of a Dag; also those that mean nothing, so that they can be shown.
@@ -143,6 +153,7 @@ impl Sync {
             cursor::advance(&tx, cursor::ENGINE, head).await?;
         }
         let stale = with_triggers::stale(&tx, dags).await?;
+        let mut names = Names::of(&rows);
         let live = dags.iter().filter(|dag| !stale.contains(*dag)).cloned().collect();
         let versions = bag.latest(&tx, &live).await?;
         for dag_id in dags {
@@ -153,7 +164,16 @@ impl Sync {
             }
             let of_dag: Vec<&TriggerRow> =
                 rows.iter().filter(|row| row.dag_id == *dag_id && row.origin == Origin::File).collect();
-            write_dag(&tx, dag_id, &found, &of_dag, head, now).await?;
+            // What the database refuses of one Dag is not to keep the others from their triggers.
+            let savepoint = savepoint::begin(&tx, Care::Apart).await?;
+            match write_dag(&tx, dag_id, &found, &of_dag, &mut names, head, now).await {
+                Ok(()) => savepoint.release(&tx).await?,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    tracing::error!(%dag_id, %error, "the triggers of the Dag stay as they were, because they cannot be written");
+                    savepoint.roll_back(&tx).await?;
+                }
+            }
         }
         tx.commit().await?;
         self.gone.retain(|dag_id| !dags.contains(dag_id));
@@ -168,19 +188,13 @@ async fn write_dag(
     dag_id: &DagId,
     found: &[Found<'_>],
     rows: &[&TriggerRow],
+    names: &mut Names,
     head: Position,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let mut seen = BTreeSet::new();
-    for trigger in found {
-        if !seen.insert(trigger.name.as_str()) {
-            tracing::error!(
-                trigger = trigger.name,
-                "two triggers of the Dag have this name; the second is left out"
-            );
-            continue;
-        }
-        let new = NewTrigger {
+    let mut kept = BTreeSet::new();
+    for (trigger, row) in found.iter().zip(pair(found, rows)) {
+        let mut new = NewTrigger {
             name: trigger.name.clone(),
             dag_id: dag_id.clone(),
             task_id: trigger.task_id.clone(),
@@ -188,27 +202,39 @@ async fn write_dag(
             spec: trigger.declared.json.clone(),
             spec_hash: trigger.hash.clone(),
         };
-        match rows.iter().find(|row| row.name == trigger.name) {
-            None => {
-                registry::insert(tx, &new, head, now).await?;
-                tracing::info!(trigger = trigger.name, position = %head, "a trigger was found in a Dag file");
+        let Some(row) = row else {
+            let Some(name) = names.free(trigger, dag_id) else {
+                tracing::error!(
+                    trigger = trigger.name,
+                    "two triggers of the Dag have this name; the second is left out"
+                );
+                continue;
+            };
+            new.name = name;
+            registry::insert(tx, &new, head, now).await?;
+            names.take(&new.name, dag_id);
+            tracing::info!(trigger = new.name, position = %head, "a trigger was found in a Dag file");
+            continue;
+        };
+        kept.insert(row.id);
+        if row.spec_hash != trigger.hash {
+            // Its memory is of another condition; runs pinned to the older version keep theirs.
+            if row.task_id.is_none() {
+                progress::forget(tx, row.id).await?;
             }
-            Some(row) if row.spec_hash != trigger.hash || row.status == Status::Retired => {
-                // Its memory is of another condition; runs pinned to the older version keep theirs.
-                if row.task_id.is_none() {
-                    progress::forget(tx, row.id).await?;
-                }
-                registry::replace(tx, row.id, &new, head, now).await?;
-                tracing::info!(trigger = trigger.name, position = %head, "a trigger has changed in its Dag file");
-            }
-            Some(_) => {}
+            registry::replace(tx, row.id, &new, head, now).await?;
+            tracing::info!(trigger = row.name, position = %head, "a trigger has changed in its Dag file");
+        } else if row.status == Status::Retired {
+            // The engine has passed what it missed; one that asks Python begins where it is told to.
+            let asks = trigger.declared.spec.as_ref().is_ok_and(TriggerSpec::asks_python);
+            registry::set_status(tx, row.id, Status::Active, asks.then_some(head), now).await?;
+            progress::wake(tx, row.id, now).await?;
+            tracing::info!(trigger = row.name, "a trigger is back in its Dag file, with what it remembered");
         }
     }
-    for row in rows {
-        if row.status != Status::Retired && !seen.contains(row.name.as_str()) {
-            registry::set_status(tx, row.id, Status::Retired, None, now).await?;
-            tracing::info!(trigger = row.name, "a trigger is no longer in its Dag file");
-        }
+    for row in rows.iter().filter(|row| row.status != Status::Retired && !kept.contains(&row.id)) {
+        registry::set_status(tx, row.id, Status::Retired, None, now).await?;
+        tracing::info!(trigger = row.name, "a trigger is no longer in its Dag file");
     }
     Ok(())
 }

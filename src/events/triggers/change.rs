@@ -53,8 +53,9 @@ pub async fn add(db: &Db, new: &NewExternal, now: DateTime<Utc>) -> Result<Trigg
         };
         return Err(TriggerError::Refused(message.to_owned()));
     }
-    if new.name.trim().is_empty() || new.name.contains('#') || new.name.len() > 250 {
-        let message = "the name of a trigger has 1 to 250 characters and no `#`".to_owned();
+    // Names with these are those of triggers in Dag files.
+    if new.name.trim().is_empty() || new.name.contains(['#', ':']) || new.name.len() > 250 {
+        let message = "the name of a trigger has 1 to 250 bytes and neither `#` nor `:`".to_owned();
         return Err(TriggerError::Refused(message));
     }
     if spec.asks_python() {
