@@ -2,10 +2,11 @@
 
 use chrono::Utc;
 use serde_json::{Value, json};
+use slipstream_core::event::Position;
 
 use super::testing::{dag, engine, new_event, number, on, send, serialized, texts};
-use crate::events::triggers::{self, NewExternal};
-use crate::store::testing::on_each_database;
+use crate::events::triggers::{self, About, NewExternal};
+use crate::store::testing::{self, on_each_database};
 use crate::store::{Conn, Db};
 
 fn run_on(key: &str) -> Value {
@@ -41,6 +42,25 @@ async fn rewrite(db: &Db, dag_id: &str, triggers: &[Value]) {
     db.exec(sql.bind(data).bind(hash).bind(dag_id)).await.unwrap();
     let sql = db.sql("UPDATE dag_version SET last_updated = ? WHERE dag_id = ?");
     db.exec(sql.bind(Utc::now()).bind(dag_id)).await.unwrap();
+}
+
+/// The file of every Dag cannot be read, as Airflow writes it down.
+async fn break_files(db: &Db) {
+    let dag = "UPDATE dag SET is_stale = ?, has_import_errors = ?, relative_fileloc = 'd.py', bundle_name = 'dags-folder'";
+    db.exec(db.sql(dag).bind(true).bind(true)).await.unwrap();
+    let row = vec![
+        ("filename", "d.py".into()),
+        ("bundle_name", "dags-folder".into()),
+        ("stacktrace", "SyntaxError".into()),
+        ("timestamp", Utc::now().into()),
+    ];
+    testing::insert(db, "import_error", row).await;
+}
+
+async fn mend_files(db: &Db) {
+    db.exec(db.sql("DELETE FROM import_error")).await.unwrap();
+    let dag = "UPDATE dag SET is_stale = ?, has_import_errors = ?";
+    db.exec(db.sql(dag).bind(false).bind(false)).await.unwrap();
 }
 
 #[test]
@@ -96,6 +116,27 @@ fn what_the_database_refuses_of_one_dag_keeps_no_other_from_its_triggers() {
         said(db, "k").await;
         said(db, "other").await;
         assert_eq!(texts(db, "SELECT dag_id AS t FROM dag_run ORDER BY id").await, ["a", "c"]);
+    });
+}
+
+#[test]
+fn an_import_error_takes_nothing_from_a_trigger() {
+    on_each_database(async |db| {
+        dag(db, "d", &[counting("k", 3)], &[("t", vec![])]).await;
+        round(db).await;
+        said(db, "k").await;
+        said(db, "k").await;
+        break_files(db).await;
+        round(db).await;
+        assert_eq!(texts(db, "SELECT status AS t FROM slipstream_trigger").await, ["active"]);
+        said(db, "k").await;
+        let lines = triggers::explain(db, &About::Event(Position(3)), Utc::now()).await.unwrap();
+        assert!(lines.iter().any(|line| line.contains("it has import errors")), "{lines:?}");
+        mend_files(db).await;
+        round(db).await;
+        assert_eq!(runs(db).await, 0);
+        said(db, "k").await;
+        assert_eq!(runs(db).await, 1);
     });
 }
 

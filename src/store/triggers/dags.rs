@@ -39,10 +39,11 @@ impl Flags {
         let manual = |types: &Vec<Value>| types.iter().any(|one| one == "manual");
         if self.is_paused {
             Some("it is paused")
+        } else if self.has_import_errors {
+            // Airflow marks it as stale, too.
+            Some("it has import errors")
         } else if self.is_stale {
             Some("its file is gone")
-        } else if self.has_import_errors {
-            Some("it has import errors")
         } else if !self.allowed_run_types.as_array().is_none_or(manual) {
             Some("it does not allow manual runs")
         } else {

@@ -27,6 +27,10 @@ pub async fn newest<C: Conn>(conn: &C, since: Option<DateTime<Utc>>) -> Result<B
     conn.all(sql).await?.iter().map(|row| row.id("dag_id")).collect()
 }
 
+/// The file of a `dag` is there, but cannot be read now: nobody can say that its triggers are gone.
+const IS_BROKEN: &str = "EXISTS (SELECT 1 FROM import_error e WHERE e.bundle_name = dag.bundle_name AND e.filename = \
+                         dag.relative_fileloc)";
+
 /// Dags with rows of triggers whose files have to be looked at: a version was written at `since` or later (`None`: not
 /// asked; `Some(None)`: any), or the Dag has gone, or has come back.
 ///
@@ -36,10 +40,11 @@ pub async fn changed<C: Conn>(
     conn: &C,
     since: Option<Option<DateTime<Utc>>>,
 ) -> Result<BTreeSet<DagId>, StoreError> {
-    let sql = conn.sql(
+    let sql = conn.sql(&format!(
         "SELECT DISTINCT t.dag_id FROM slipstream_trigger t LEFT JOIN dag ON dag.dag_id = t.dag_id \
-         WHERE t.origin = 'file' AND (((dag.dag_id IS NULL OR dag.is_stale) AND t.status <> 'retired')",
-    );
+         WHERE t.origin = 'file' AND (((dag.dag_id IS NULL OR (dag.is_stale AND NOT {IS_BROKEN})) \
+         AND t.status <> 'retired')"
+    ));
     let sql = match since {
         None => sql.push(")"),
         Some(None) => sql.push(" OR NOT dag.is_stale)"),
@@ -50,12 +55,13 @@ pub async fn changed<C: Conn>(
     conn.all(sql).await?.iter().map(|row| row.id("dag_id")).collect()
 }
 
-/// Those of these Dags that are stale or gone.
+/// Those of these Dags that are stale or gone; not those whose file cannot be read now.
 ///
 /// # Errors
 /// As any statement.
 pub async fn stale<C: Conn>(conn: &C, dags: &BTreeSet<DagId>) -> Result<BTreeSet<DagId>, StoreError> {
-    let sql = conn.sql("SELECT dag_id FROM dag WHERE NOT is_stale AND dag_id IN (?)").bind_list(dags);
+    let text = format!("SELECT dag_id FROM dag WHERE (NOT is_stale OR {IS_BROKEN}) AND dag_id IN (?)");
+    let sql = conn.sql(&text).bind_list(dags);
     let live: BTreeSet<DagId> =
         conn.all(sql).await?.iter().map(|row| row.id("dag_id")).collect::<Result<_, _>>()?;
     Ok(dags.difference(&live).cloned().collect())
