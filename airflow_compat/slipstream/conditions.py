@@ -295,6 +295,15 @@ class RunState(_Term):
         return inside if self.dag_id is None else {"dag_id": self.dag_id, **inside}
 
 
+def _as_airflow_keeps_it(uri: str) -> str:
+    """Return a URI as Airflow stores it for an asset: ``y://b`` is ``y://b/`` there. Without Airflow, as it is."""
+    try:
+        from airflow.sdk import Asset
+    except ImportError:
+        return uri
+    return Asset(name=uri, uri=uri).uri
+
+
 class AssetUpdate(_Term):
     """An asset is updated, by whichever Dag. Given as the asset or as its URI."""
 
@@ -302,7 +311,8 @@ class AssetUpdate(_Term):
 
     def __init__(self, asset: Any, *, where: str | None = None) -> None:
         super().__init__(where)
-        self.uri = check_pattern(getattr(asset, "uri", asset), "AssetUpdate(asset)")
+        uri = check_pattern(getattr(asset, "uri", asset), "AssetUpdate(asset)")
+        self.uri = _as_airflow_keeps_it(uri) if uri is asset and not uri.endswith("*") else uri
 
     def _inside(self, dag_id: str | None) -> dict[str, Any]:
         return {"uri": self.uri}

@@ -86,6 +86,8 @@ class Conditions(unittest.TestCase):
         self.assertEqual(Tick("0 9 * * *", timezone="Europe/Zurich").to_json(), {"tick": {"cron": "0 9 * * *", "timezone": "Europe/Zurich"}})
         self.assertEqual(Tick(interval=timedelta(minutes=2)).to_json(), {"tick": {"interval": 120}})
         self.assertEqual(AssetUpdate(Asset("a", uri="s3://b/x")).to_json(), {"asset": {"uri": "s3://b/x"}})
+        for text, stored in (("y://b", "y://b/"), ("s3://b/x/", "s3://b/x"), ("raw", "raw"), ("y://b*", "y://b*"), ("*", "*")):
+            self.assertEqual(AssetUpdate(text).to_json(), {"asset": {"uri": stored}})
         self.assertEqual(RunState("etl", "failed").to_json(), {"run_state": {"dag_id": "etl", "states": ["failed"]}})
         self.assertEqual(RunState(None, "failed").to_json(), {"run_state": {"states": ["failed"]}})
 
