@@ -152,6 +152,18 @@ impl Access {
         Ok(Caller::Token(Arc::new(token.clone())))
     }
 
+    /// Whether a caller whom an answer takes long to reach may still have the rest of it.
+    ///
+    /// # Errors
+    /// [`Denied::BadToken`] when the token is no longer good for what it was, [`Denied::Store`].
+    pub async fn still(&self, caller: &Caller) -> Result<(), Denied> {
+        let Caller::Token(token) = caller else { return Ok(()) };
+        let known = self.tokens().await?;
+        let again = tokens::again(&known, token, Utc::now()).ok_or(Denied::BadToken)?;
+        let as_before = again.namespaces == token.namespaces && again.rights == token.rights;
+        as_before.then_some(()).ok_or(Denied::BadToken)
+    }
+
     async fn tokens(&self) -> Result<Arc<Vec<Token>>, StoreError> {
         if let Some(tokens) = self.cached() {
             return Ok(tokens);

@@ -17,6 +17,7 @@ use slipstream_core::event::{Event, Position};
 use super::error::HttpError;
 use super::query::{Wanted, position};
 use super::who::Who;
+use crate::events::access::Caller;
 use crate::events::cloudevent;
 use crate::events::service::Service;
 use crate::store::events::{self, Filter};
@@ -32,6 +33,7 @@ struct Reader {
     service: Service,
     filter: Filter,
     after: Position,
+    caller: Caller,
     ready: VecDeque<Event>,
 }
 
@@ -48,7 +50,7 @@ pub(super) async fn stream(
         // From now on.
         None => events::head(&service.db).await?,
     };
-    let reader = Reader { service, filter: wanted.filter, after, ready: VecDeque::new() };
+    let reader = Reader { service, filter: wanted.filter, after, caller, ready: VecDeque::new() };
     let messages = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(message(&event)), reader))
@@ -65,6 +67,10 @@ impl Reader {
             }
             match self.service.next(self.after, BATCH, &self.filter, WAIT).await {
                 Ok(page) => {
+                    if let Err(denied) = self.service.access.still(&self.caller).await {
+                        tracing::info!("A stream of events ends: {denied}");
+                        return None;
+                    }
                     self.after = page.next;
                     self.ready = page.events.into();
                 }

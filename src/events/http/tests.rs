@@ -212,6 +212,28 @@ fn a_token_of_some_namespaces_updates_no_assets() {
 }
 
 #[test]
+fn a_stream_ends_when_its_token_is_removed() {
+    testing::on_sqlite(async |db| {
+        own_tables::migrate(db).await.unwrap();
+        let (all, now) = (Match::list("*"), chrono::Utc::now());
+        let token = tokens::add(db, "reader", &all, &[Right::Read], None, now).await.unwrap();
+        let server = Server::start(db, &[]).await;
+        let bearer = format!("authorization: Bearer {token}\r\n");
+        let mut stream = Stream::open_with(&server, "/events/stream?after=0", &bearer).await;
+        server.send(&event("1")).await;
+        assert_eq!(stream.next().await, (1, "1".to_owned()));
+        tokens::remove(db, "reader").await.unwrap();
+        // Known within a second.
+        for id in 2.. {
+            server.send(&event(&id.to_string())).await;
+            if stream.next_if_any().await.is_none() {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
 fn eight_senders_at_once_store_all_of_their_events() {
     testing::on_each_database(async |db| {
         let server = Server::start(db, &[]).await;
@@ -326,9 +348,13 @@ struct Stream {
 
 impl Stream {
     async fn open(server: &Server, path: &str, last: Option<&str>) -> Self {
-        let mut connection = TcpStream::connect(server.address).await.unwrap();
         let last = last.map(|last| format!("last-event-id: {last}\r\n")).unwrap_or_default();
-        let text = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
+        Self::open_with(server, path, &last).await
+    }
+
+    async fn open_with(server: &Server, path: &str, headers: &str) -> Self {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        let text = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
         connection.write_all(text.as_bytes()).await.unwrap();
         let mut lines = BufReader::new(connection).lines();
         // The head is sent when the place in the log is known.

@@ -98,6 +98,12 @@ pub async fn remove(conn: &impl Conn, name: &str) -> Result<Option<()>, StoreErr
     Ok((removed > 0).then_some(()))
 }
 
+/// The token as it is now: it may have been removed, or made anew with other rights, or it may have expired.
+pub fn again<'t>(tokens: &'t [Token], token: &Token, now: DateTime<Utc>) -> Option<&'t Token> {
+    let good = |one: &&Token| one.hash == token.hash && one.expires_at.is_none_or(|expires| now < expires);
+    tokens.iter().find(good)
+}
+
 /// The token with this text that is still good.
 pub fn find<'t>(tokens: &'t [Token], text: &str, now: DateTime<Utc>) -> Option<&'t Token> {
     // What is compared are hashes: how far they agree tells nothing about the token.
