@@ -169,6 +169,8 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
             ),
             ("application/json", json!({"type": "t", "source": "/hooks/github"}), 403, "is reserved"),
             ("application/json", json!([{"type": "t", "source": "/sources/orders"}]), 403, "is reserved"),
+            ("application/json", json!({"type": "t", "data": {"a": ["\0"]}}), 400, "U+0000"),
+            ("application/json", json!({"type": "t", "more": "\0"}), 400, "U+0000"),
             ("application/json", json!({"type": "t", "asseturi": "x://nope"}), 404, "`x://nope`"),
             ("application/json", large, 413, "event_max_bytes allows 50"),
             ("application/json", huge, 413, "event_max_batch_bytes"),

@@ -131,7 +131,7 @@ impl Mapping {
     /// The event that says that a message could not be understood.
     pub(super) fn unreadable(&self, message: &Message, why: &str, now: DateTime<Utc>) -> NewEvent {
         let begin: String =
-            String::from_utf8_lossy(&message.body[..message.body.len().min(KEPT)]).into_owned();
+            String::from_utf8_lossy(&message.body[..message.body.len().min(KEPT)]).replace('\0', "\u{fffd}");
         let mut event = self.outline(message, UNREADABLE, now);
         event.namespace = self.namespace.clone().unwrap_or(event.namespace);
         event.data = json!({

@@ -244,26 +244,33 @@ fn messages_that_cannot_be_understood_become_events_that_say_so_and_stop_nothing
         broker.send_with("t/0", reserved.to_string().as_bytes(), &structured);
         broker.send_with("t/0", b"[]", &[("content-type", "application/cloudevents-batch+json")]);
         broker.send("t/0", b"{\"good\": \"\xff\"}");
+        let own = json!({"specversion": "1.0", "id": "asset_event/1", "source": "airflow", "type": "t"});
+        broker.send_with("t/0", own.to_string().as_bytes(), &structured);
+        broker.send("t/0", b"{\"zero\": \"\\u0000\"}");
+        broker.send("t/0", b"\0");
         broker.send("t/0", b"{\"good\": true}");
         let reading = running(&[fake(&broker, json!({"format": "json"}))], &context(db));
-        let row = until(db, |row| next_offset(row) == 8).await;
-        assert_eq!((row.taken, row.unreadable), (8, 7));
+        let row = until(db, |row| next_offset(row) == 11).await;
+        assert_eq!((row.taken, row.unreadable), (11, 10));
         let data = data(db).await;
         for (event, why) in data.iter().zip([
             "the body is not JSON: ",
             "the event has 2029 bytes of data",
             "attribute `specversion` is missing",
             "attribute `source` is missing",
-            "reserved namespace",
+            "namespace `airflow` is reserved",
             "content type `application/cloudevents-batch+json` is not known",
+            "the body is not JSON: ",
+            "source `airflow` is reserved",
+            "U+0000",
             "the body is not JSON: ",
         ]) {
             assert!(event["reason"].as_str().unwrap().contains(why), "{event} {why}");
         }
         assert_eq!(data[0]["begin"], "not json");
-        assert_eq!(data[7], json!({"good": true}));
+        assert_eq!(data[10], json!({"good": true}));
         let sql = db.sql("SELECT COUNT(*) AS n FROM slipstream_event WHERE key = 'source.unreadable'");
-        assert_eq!(db.one(sql).await.unwrap().unwrap().int("n").unwrap(), 7);
+        assert_eq!(db.one(sql).await.unwrap().unwrap().int("n").unwrap(), 10);
         reading.stop(LIMIT).await;
     });
 }

@@ -49,6 +49,12 @@ pub enum EventError {
     /// An attribute has a control character in it.
     #[error("attribute `{0}` contains a control character")]
     ControlCharacter(&'static str),
+    /// PostgreSQL can keep no zero character, and whatever follows from the event would fail there.
+    #[error(
+        "the data contains the character U+0000 (`\\u0000` in JSON), which databases do not keep: leave it out, or send the \
+         data as Base64"
+    )]
+    ZeroCharacter,
     /// Data and extension attributes are too large together.
     #[error(
         "the event has {bytes} bytes of data; [slipstream] event_max_bytes allows {limit}: store large data elsewhere and send a reference"
@@ -121,9 +127,22 @@ impl NewEvent {
     /// [`EventError`].
     pub fn check_with_size(&self, limit: usize) -> Result<(), EventError> {
         self.check()?;
+        if has_zero(&self.data) || self.extensions.values().any(has_zero) {
+            return Err(EventError::ZeroCharacter);
+        }
         let bytes = json_length(&self.data)
             + self.extensions.iter().map(|(name, value)| name.len() + json_length(value)).sum::<usize>();
         if bytes > limit { Err(EventError::TooLarge { bytes, limit }) } else { Ok(()) }
+    }
+}
+
+/// Whether a text in a value, or a name, has a zero character in it.
+fn has_zero(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_zero),
+        Value::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || has_zero(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
