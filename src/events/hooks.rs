@@ -95,9 +95,18 @@ impl std::str::FromStr for Hooks {
             return Ok(Self::default());
         }
         // The text has secrets in it and is not shown.
-        let hooks: HashMap<String, Hook> = serde_json::from_str(text).map_err(|error| {
-            format!("[slipstream] webhooks must be a JSON object of webhooks by name: {error}")
-        })?;
+        let what = "[slipstream] webhooks must be a JSON object of webhooks by name";
+        let Value::Object(map) =
+            serde_json::from_str::<Value>(text).map_err(|error| format!("{what}: {error}"))?
+        else {
+            return Err(what.to_owned());
+        };
+        let mut hooks = HashMap::new();
+        for (name, value) in map {
+            let hook: Hook = serde_json::from_value(value)
+                .map_err(|error| format!("[slipstream] webhooks: `{name}`: {}", without_values(&error)))?;
+            hooks.insert(name, hook);
+        }
         for (name, hook) in &hooks {
             if hook.secret.is_empty() {
                 return Err(format!("[slipstream] webhooks: `{name}` has an empty secret"));
@@ -109,6 +118,17 @@ impl std::str::FromStr for Hooks {
             }
         }
         Ok(Self(hooks))
+    }
+}
+
+/// What is wrong with a hook. What serde says about a value has the value in it, which may be a secret.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let known = ["missing field", "unknown field", "duplicate field"];
+    if known.iter().any(|begin| text.starts_with(begin)) {
+        text
+    } else {
+        "it must be a JSON object whose fields are texts (`encoding` is \"hex\" or \"base64\")".to_owned()
     }
 }
 
@@ -140,8 +160,12 @@ impl Hook {
         if let Some(id_header) = &self.id_header {
             event.id = header(id_header).ok_or(HookError::NoId)?.to_owned();
         }
-        if let Some(key) = self.key.as_deref().and_then(|pointer| data.pointer(pointer)) {
-            event.key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        match self.key.as_deref().and_then(|pointer| data.pointer(pointer)) {
+            // A delivery without its key is not lost: it keeps its type as the key.
+            None | Some(Value::Null) => {}
+            Some(Value::String(key)) if key.is_empty() => {}
+            Some(Value::String(key)) => event.key.clone_from(key),
+            Some(key) => event.key = key.to_string(),
         }
         if let Some(namespace) = &self.namespace {
             event.namespace.clone_from(namespace);
@@ -216,13 +240,34 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_without_its_key_has_its_type_as_the_key() {
+        let hooks: Hooks = r#"{"ci": {"secret": "s", "prefix": "", "key": "/repo"}}"#.parse().unwrap();
+        let hook = hooks.get("ci").unwrap();
+        for (body, key) in [
+            (r#"{"repo": "a"}"#, "a"),
+            (r#"{"repo": ""}"#, "ci"),
+            (r#"{"repo": null}"#, "ci"),
+            ("{}", "ci"),
+            (r#"{"repo": 7}"#, "7"),
+        ] {
+            let mut mac = Hmac::<Sha256>::new_from_slice(b"s").unwrap();
+            mac.update(body.as_bytes());
+            let signature = hex::encode(mac.finalize().into_bytes());
+            let event = hook.event("ci", body.as_bytes(), |_| Some(&signature), now()).unwrap();
+            assert_eq!(event.key, key, "{body}");
+        }
+    }
+
+    #[test]
     fn a_wrong_configuration_is_refused_without_showing_secrets() {
         for (text, why) in [
             ("[]", "must be a JSON object"),
-            (r#"{"x": {}}"#, "missing field `secret`"),
+            (r#"{"x": {}}"#, "`x`: missing field `secret`"),
+            (r#"{"x": "hidden"}"#, "`x`: it must be a JSON object"),
+            (r#"{"x": {"secret": "hidden", "encoding": "hidden"}}"#, "`x`: it must be a JSON object whose"),
             (r#"{"x": {"secret": ""}}"#, "`x` has an empty secret"),
             (r#"{"x": {"secret": "hidden", "namespace": "airflow"}}"#, "reserved namespace"),
-            (r#"{"x": {"secret": "hidden", "colour": 1}}"#, "unknown field `colour`"),
+            (r#"{"x": {"secret": "hidden", "colour": 1}}"#, "`x`: unknown field `colour`"),
         ] {
             let error = text.parse::<Hooks>().unwrap_err();
             assert!(error.contains(why) && !error.contains("hidden"), "{error}");
