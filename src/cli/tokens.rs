@@ -67,6 +67,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
             What::Add { name, namespace, right, days } => {
                 let namespaces = Match(namespace.into_iter().map(Glob::from).collect());
                 let rights: Vec<_> = right.into_iter().map(Right::from).collect();
+                tokens::check(&namespaces, &rights).map_err(|error| Failure::usage(error.to_string()))?;
                 let now = Utc::now();
                 let expires = days.and_then(|days| now.checked_add_days(Days::new(days)));
                 let made = tokens::add(db, &name, &namespaces, &rights, expires, now).await;

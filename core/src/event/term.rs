@@ -119,9 +119,7 @@ impl Term {
     pub(super) fn event(place: &str, value: &Value) -> Result<Self, SpecError> {
         let known = ["key", "type", "namespace", "source", "sender", "where", "repeated", "latest"];
         let part = Part::new(place, value, &known)?;
-        let pattern = |name: &str, default: &str| -> Result<Pattern, SpecError> {
-            Ok(part.text(name)?.unwrap_or(default).into())
-        };
+        let pattern = |name: &str, default: &str| pattern(&part, name, part.text(name)?.unwrap_or(default));
         let key = Key::Pattern(pattern("key", "*")?);
         let mut term = Self::new(pattern("namespace", DEFAULT_NAMESPACE)?, key, vec![pattern("type", "*")?]);
         term.source = pattern("source", "*")?;
@@ -166,7 +164,8 @@ impl Term {
     pub(super) fn asset(place: &str, value: &Value) -> Result<Self, SpecError> {
         let part = Part::new(place, value, &["uri", "where", "repeated", "latest"])?;
         let uri = part.text("uri")?.ok_or_else(|| part.wrong("uri", "it is missing"))?;
-        Self::airflow(Key::Pattern(uri.into()), vec![Pattern::exact(ASSET_TYPE)]).with_common(&part)
+        Self::airflow(Key::Pattern(pattern(&part, "uri", uri)?), vec![Pattern::exact(ASSET_TYPE)])
+            .with_common(&part)
     }
 
     /// Reads the inside of `{"tick": {..}}`.
@@ -230,6 +229,19 @@ impl Term {
 
     pub(super) fn filter(&self) -> Option<&str> {
         self.filter.as_ref().map(Filter::text)
+    }
+}
+
+/// A text with a `*` at its end at most: what looks like a pattern and is none would never match.
+fn pattern(part: &Part<'_>, name: &str, text: &str) -> Result<Pattern, SpecError> {
+    let problem = || {
+        format!(
+            "in `{text}` there is a `*` before the end; only `*` alone and prefixes such as `model.*` work"
+        )
+    };
+    match text.strip_suffix('*').unwrap_or(text).contains('*') {
+        true => Err(part.wrong(name, &problem())),
+        false => Ok(text.into()),
     }
 }
 

@@ -37,6 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
         for (name, value) in pairs {
             wanted.put(&name, value)?;
         }
+        wanted.filter.check().map_err(HttpError::bad)?;
         Ok(wanted)
     }
 }

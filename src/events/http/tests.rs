@@ -180,9 +180,15 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
             let error = answer["error"].as_str().unwrap_or_default();
             assert!(found == status && error.contains(why), "{found} {answer} for {body}");
         }
-        for path in
-            ["/events?wrong=1", "/events?limit=0", "/events?after=-1", "/events?since=now", "/events/x"]
-        {
+        for path in [
+            "/events?key=*a*b",
+            "/events?namespace=a*b",
+            "/events?wrong=1",
+            "/events?limit=0",
+            "/events?after=-1",
+            "/events?since=now",
+            "/events/x",
+        ] {
             let (status, _) = server.call(Method::GET, path, &[], "").await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         }

@@ -18,7 +18,25 @@ pub enum Glob {
     Prefix(String),
 }
 
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` has a `*` before its end; only `*` alone and prefixes such as `model.*` work")]
+pub struct BadGlob(String);
+
 impl Glob {
+    /// Whether what a person wrote means what it looks like: a `*` stands only at the end.
+    ///
+    /// # Errors
+    /// [`BadGlob`].
+    pub fn check(&self) -> Result<(), BadGlob> {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) if text.contains('*') => {
+                Err(BadGlob(String::from(self.clone())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the pattern covers a text.
     pub fn matches(&self, text: &str) -> bool {
         match self {
@@ -72,6 +90,14 @@ impl From<Glob> for String {
 pub struct Match(pub Vec<Glob>);
 
 impl Match {
+    /// Whether all are patterns.
+    ///
+    /// # Errors
+    /// [`BadGlob`].
+    pub fn check(&self) -> Result<(), BadGlob> {
+        self.0.iter().try_for_each(Glob::check)
+    }
+
     /// One text as it is.
     pub fn exact(text: &str) -> Self {
         Self(vec![Glob::Exact(text.to_owned())])
@@ -160,6 +186,21 @@ impl Filter {
     /// Events with a key in a namespace.
     pub fn by_key(namespace: &str, key: &str) -> Self {
         Self { namespace: Match::exact(namespace), key: Match::exact(key), ..Self::default() }
+    }
+
+    /// Whether all of its patterns are some.
+    ///
+    /// # Errors
+    /// A sentence that names the attribute.
+    pub fn check(&self) -> Result<(), String> {
+        let all = [
+            ("namespace", &self.namespace),
+            ("key", &self.key),
+            ("type", &self.event_type),
+            ("source", &self.source),
+            ("sender", &self.sender),
+        ];
+        all.into_iter().try_for_each(|(name, globs)| globs.check().map_err(|error| format!("{name} {error}")))
     }
 
     /// Adds the conditions to a statement that has a `WHERE` with one condition already.

@@ -22,6 +22,6 @@ mod tests;
 
 pub use append::{Appended, Existed, append};
 pub use count::{Counts, count};
-pub use filter::{Filter, Glob, Match};
+pub use filter::{BadGlob, Filter, Glob, Match};
 pub use new_event::{EventError, NewEvent};
 pub use read::{at, at_or_before, first_position, get, head, latest, read};

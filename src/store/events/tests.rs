@@ -393,6 +393,24 @@ fn an_event_can_be_an_update_of_an_asset_too() {
 }
 
 #[test]
+fn a_token_that_would_be_of_no_use_is_not_made() {
+    use tokens::Right::{Read, Send};
+    for (namespaces, rights, why) in [
+        ("a*b", vec![Read], "`a*b` has a `*` before its end"),
+        ("ml,*a*", vec![Read], "`*a*` has a `*`"),
+        ("airflow", vec![Send, Read], "no token can send into namespace `airflow`"),
+    ] {
+        let error = tokens::check(&Match::list(namespaces), &rights).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    for (namespaces, rights) in
+        [("airflow", vec![Read]), ("airflow,ml.*", vec![Send]), ("*", vec![Send, Read])]
+    {
+        tokens::check(&Match::list(namespaces), &rights).unwrap();
+    }
+}
+
+#[test]
 fn a_token_is_known_by_its_text_until_it_expires() {
     testing::on_each_database(async |db| {
         own_tables::migrate(db).await.unwrap();

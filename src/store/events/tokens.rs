@@ -5,9 +5,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use slipstream_core::event::AIRFLOW_NAMESPACE;
 use uuid::Uuid;
 
-use super::Match;
+use super::{BadGlob, Glob, Match};
 use crate::store::{Conn, Row, StoreError};
 
 /// What a token is good for.
@@ -50,6 +51,33 @@ impl Token {
     pub fn allows(&self, right: Right, namespace: &str) -> bool {
         self.rights.contains(&right) && self.namespaces.matches(namespace)
     }
+}
+
+/// Why a token would be of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UselessToken {
+    /// A namespace is no pattern.
+    #[error("namespace {0}")]
+    Namespace(#[from] BadGlob),
+    /// It would give the right to what no one may do.
+    #[error(
+        "no token can send into namespace `{AIRFLOW_NAMESPACE}`, which is reserved for what Airflow itself reports: add it with \
+         `--right read`"
+    )]
+    Reserved,
+}
+
+/// Whether a token is good for what it says.
+///
+/// # Errors
+/// [`UselessToken`].
+pub fn check(namespaces: &Match, rights: &[Right]) -> Result<(), UselessToken> {
+    namespaces.check()?;
+    let reserved = |glob: &Glob| *glob == Glob::Exact(AIRFLOW_NAMESPACE.to_owned());
+    if rights.contains(&Right::Send) && !namespaces.0.is_empty() && namespaces.0.iter().all(reserved) {
+        return Err(UselessToken::Reserved);
+    }
+    Ok(())
 }
 
 /// Makes a token; returns its text, which is told this once.
