@@ -80,8 +80,14 @@ fn binary(headers: &HeaderMap, media: &str, kind: &str, body: &Bytes) -> Result<
     let mut event = Map::new();
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix("ce-") {
-            let text = value.to_str().ok().and_then(|text| percent_decode_str(text).decode_utf8().ok());
-            let text = text.ok_or_else(|| HttpError::bad(format!("header `ce-{name}` is not UTF-8")))?;
+            let text = value.to_str().map_err(|_| {
+                HttpError::bad(format!(
+                    "header `ce-{name}` is not plain ASCII: percent-encode it, `é` as `%C3%A9`"
+                ))
+            })?;
+            let text = percent_decode_str(text).decode_utf8().map_err(|_| {
+                HttpError::bad(format!("header `ce-{name}` is not UTF-8 when its percent signs are decoded"))
+            })?;
             event.insert(name.to_owned(), text.into_owned().into());
         }
     }

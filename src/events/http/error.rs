@@ -1,9 +1,9 @@
 //! Answers to requests that cannot be answered as asked: a status and one sentence, as JSON.
 
 use axum::Json;
-use axum::extract::rejection::BytesRejection;
-use axum::http::StatusCode;
+use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -31,6 +31,17 @@ impl HttpError {
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
+}
+
+/// The answer to a path that is not there.
+pub(super) async fn unknown(uri: Uri) -> HttpError {
+    HttpError::not_found(format!("there is no `{}` here", uri.path()))
+}
+
+/// The answer to a method that a path does not have.
+pub(super) async fn not_allowed(method: Method, uri: Uri) -> HttpError {
+    let message = format!("`{}` does not answer {method}", uri.path());
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
 impl IntoResponse for HttpError {
@@ -67,6 +78,15 @@ impl From<IngestError> for HttpError {
                 error => of_store(error),
             },
             IngestError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<JsonRejection> for HttpError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::UNPROCESSABLE_ENTITY => Self::bad(rejection.body_text()),
+            status => Self::new(status, rejection.body_text()),
         }
     }
 }

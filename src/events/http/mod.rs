@@ -47,6 +47,8 @@ pub fn router(service: Service, engine: Engine) -> Router {
         .merge(subscriptions::routes())
         .merge(triggers::routes())
         .merge(letters::routes(engine))
+        .fallback(error::unknown)
+        .method_not_allowed_fallback(error::not_allowed)
         .layer(limit)
         .with_state(service)
 }

@@ -1,5 +1,6 @@
 //! `/events/subscriptions`: readers whose place the server keeps.
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -41,9 +42,10 @@ struct New {
 async fn create(
     State(service): State<Service>,
     Who(caller): Who,
-    Json(new): Json<Value>,
+    new: Result<Json<New>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), HttpError> {
-    let mut new: New = serde_json::from_value(new).map_err(|error| HttpError::bad(error.to_string()))?;
+    let Json(mut new) = new?;
+    new.filter.check().map_err(|why| HttpError::bad(format!("`filter`: {why}")))?;
     if new.name.is_empty() || new.name.len() > 250 || new.name.contains('/') {
         return Err(HttpError::bad("`name` must have 1 to 250 bytes and no slash"));
     }
@@ -126,10 +128,9 @@ async fn acknowledge(
     State(service): State<Service>,
     Who(caller): Who,
     Path(name): Path<String>,
-    Json(body): Json<Value>,
+    acknowledged: Result<Json<Acknowledged>, JsonRejection>,
 ) -> Result<Json<Value>, HttpError> {
-    let acknowledged: Acknowledged =
-        serde_json::from_value(body).map_err(|error| HttpError::bad(error.to_string()))?;
+    let Json(acknowledged) = acknowledged?;
     find(&service, &caller, &name).await?;
     let head = events::head(&service.db).await?;
     if acknowledged.position > head {

@@ -198,6 +198,40 @@ fn a_wrong_request_is_told_what_is_wrong_and_stores_nothing() {
 }
 
 #[test]
+fn every_error_is_json_with_a_sentence() {
+    testing::on_sqlite(async |db| {
+        let server = Server::start(db, &[]).await;
+        let json = [("content-type", "application/json")];
+        let kinds =
+            [("content-type", "text/plain"), ("ce-subject", "\u{e9}"), ("ce-type", "t"), ("ce-id", "1")];
+        type Case<'a> = (Method, &'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+        let cases: [Case<'_>; 9] = [
+            (Method::POST, "/events/subscriptions", &json, "nonsense", 400, "JSON"),
+            (Method::POST, "/events/subscriptions", &[], "{}", 415, "application/json"),
+            (Method::POST, "/events/subscriptions", &json, "{}", 400, "name"),
+            (
+                Method::POST,
+                "/events/subscriptions",
+                &json,
+                r#"{"name": "n", "filter": {"key": ["*a*"]}}"#,
+                400,
+                "`*a*`",
+            ),
+            (Method::POST, "/events/subscriptions/n/ack", &json, "{}", 400, "position"),
+            (Method::GET, "/nothing", &[], "", 404, "/nothing"),
+            (Method::GET, "/events/a/b/c", &[], "", 404, "/events/a/b/c"),
+            (Method::PUT, "/events", &[], "", 405, "does not answer PUT"),
+            (Method::POST, "/events", &kinds, "x", 400, "percent-encode"),
+        ];
+        for (method, path, headers, body, status, why) in cases {
+            let (found, answer) = server.call(method, path, headers, body).await;
+            let error = answer["error"].as_str().unwrap_or_default();
+            assert!(found == status && error.contains(why), "{path}: {found} {answer}");
+        }
+    });
+}
+
+#[test]
 fn a_token_of_some_namespaces_updates_no_assets() {
     testing::on_sqlite(async |db| {
         own_tables::migrate(db).await.unwrap();
