@@ -311,7 +311,10 @@ async fn list(db: &Db, dag: Option<&str>, as_json: bool) -> Result<(), Failure> 
                 Some(task_id) => format!("{}.{task_id}", row.dag_id),
                 None => row.dag_id.to_string(),
             };
-            let note = if letters > 0 { format!("  {letters} parked") } else { String::new() };
+            let mut note = if letters > 0 { format!("  {letters} parked") } else { String::new() };
+            if let Some(why) = triggers::left_out(&row) {
+                note.push_str(&format!("  left out: {}", why.lines().next().unwrap_or_default()));
+            }
             println!("{:<40} {:<8} {:<9} {target}{note}", row.name, row.status, row.origin);
         }
     }
@@ -321,7 +324,7 @@ async fn list(db: &Db, dag: Option<&str>, as_json: bool) -> Result<(), Failure> 
 fn to_json(row: &TriggerRow) -> Value {
     json!({
         "id": row.id.0, "name": row.name, "dag_id": row.dag_id, "task_id": row.task_id, "origin": row.origin.as_str(),
-        "status": row.status.as_str(), "from_position": row.from_position, "spec": row.spec,
+        "status": row.status.as_str(), "from_position": row.from_position, "spec": row.spec, "left_out": triggers::left_out(row),
         "created_at": row.created_at, "updated_at": row.updated_at,
     })
 }

@@ -276,6 +276,31 @@ fn a_stream_ends_when_its_token_is_removed() {
 }
 
 #[test]
+fn a_trigger_that_is_left_out_says_why() {
+    testing::on_sqlite(async |db| {
+        let server = Server::start(db, &[]).await;
+        testing::dag(db, "d").await;
+        let spec = json!({"version": 1, "on": {"event": {"key": "k"}}, "do": {"run": {}}});
+        let new = json!({"name": "mine", "dag_id": "d", "spec": spec}).to_string();
+        let json = [("content-type", "application/json")];
+        let (_, answer) = server.call(Method::POST, "/triggers", &json, &new).await;
+        assert_eq!(answer["left_out"], Value::Null);
+        let bad = spec.to_string().replace("\"key\":\"k\"", "\"where\":\"data.a >\"");
+        assert!(
+            server
+                .call(Method::POST, "/triggers", &json, &new.replace("\"k\"", "\"*k*\""))
+                .await
+                .1
+                .to_string()
+                .contains("before the end")
+        );
+        db.exec(db.sql("UPDATE slipstream_trigger SET spec = ?").bind(bad)).await.unwrap();
+        let answer = server.get("/triggers").await;
+        assert!(answer["triggers"][0]["left_out"].as_str().unwrap().contains("no CEL"), "{answer}");
+    });
+}
+
+#[test]
 fn eight_senders_at_once_store_all_of_their_events() {
     testing::on_each_database(async |db| {
         let server = Server::start(db, &[]).await;

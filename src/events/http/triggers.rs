@@ -58,7 +58,7 @@ impl From<TriggerError> for HttpError {
 fn told(row: &TriggerRow) -> Value {
     json!({
         "name": row.name, "dag_id": row.dag_id, "task_id": row.task_id, "origin": row.origin.as_str(),
-        "status": row.status.as_str(), "from_position": row.from_position, "spec": row.spec,
+        "status": row.status.as_str(), "from_position": row.from_position, "spec": row.spec, "left_out": triggers::left_out(row),
         "created_at": row.created_at, "updated_at": row.updated_at,
     })
 }

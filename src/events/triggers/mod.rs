@@ -8,15 +8,26 @@ mod letters;
 mod replay;
 mod try_out;
 
-use slipstream_core::event::SpecError;
+use slipstream_core::event::{SpecError, TriggerSpec};
 
 use crate::store::StoreError;
+use crate::store::triggers::registry::{Status, TriggerRow};
 
 pub use change::{NewExternal, add, delete, pause, resume};
 pub use explain::{About, explain};
 pub use letters::{Which, retry, skip};
 pub use replay::{Mode, Replayed, replay};
 pub use try_out::{Tried, try_out};
+
+/// Why a trigger is left out, though it is neither paused nor retired: what it says has no meaning.
+pub fn left_out(row: &TriggerRow) -> Option<String> {
+    match row.status {
+        Status::Retired => None,
+        Status::Active | Status::Paused => {
+            TriggerSpec::from_json(&row.spec).err().map(|error| error.to_string())
+        }
+    }
+}
 
 /// Why something cannot be done with a trigger.
 #[derive(Debug, thiserror::Error)]
