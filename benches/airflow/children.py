@@ -1,7 +1,10 @@
 """CPU time and page faults of one task or parse process: plays Slipstream's part for a zygote, without a database.
 
     .venv/bin/python benches/airflow/children.py task 40
+    .venv/bin/python benches/airflow/children.py prepared 40 --operators 2
     .venv/bin/python benches/airflow/children.py parse 40 --host OTHER/airflow_compat/slipstream/_host
+
+``prepared`` is a task forked from a process that has parsed its Dag file.
 
 With ``--host`` (more than once), versions of the Python host take turns, so that a busy machine treats them alike: the
 ratio counts. Run it with the Python of the Airflow environment. Needs Linux.
@@ -29,7 +32,7 @@ WARM_UP = 3
 TASKS = 200
 TICKS = os.sysconf("SC_CLK_TCK")
 
-FAN = f"""
+FAN = """
 from datetime import datetime
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.python import PythonOperator
@@ -38,8 +41,8 @@ def noop():
     pass
 
 with DAG("fan", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
-    for i in range({TASKS}):
-        PythonOperator(task_id=f"t{{i}}", python_callable=noop)
+    for i in range(TASKS):
+        PythonOperator(task_id=f"t{i}", python_callable=noop)
 """
 
 TEN = """
@@ -116,9 +119,23 @@ def startup(now: datetime) -> dict:
     return body | {"ti_context": context, "sentry_integration": ""}
 
 
+def prepare(zygote: socket.socket) -> socket.socket:
+    """Let the zygote prepare the Dag file; return the socket of the process from which its tasks are forked."""
+    ours, theirs = socket.socketpair()
+    socket.send_fds(zygote, [b"p"], [theirs.fileno()])
+    theirs.close()
+    data = json.dumps({"bundle_info": {"name": "dags-folder", "version": None}, "dag_rel_path": "fan.py"}).encode()
+    ours.sendall(struct.pack(">II", len(data), 0) + data)
+    answer = read(ours)
+    if "ready" not in answer:
+        sys.exit(f"the Dag file is not prepared: {answer}")
+    read(zygote)
+    return ours
+
+
 def request(kind: str, home: Path) -> dict:
     """Return the first frame's body."""
-    if kind == "task":
+    if kind != "parse":
         return startup(datetime.now(tz=timezone.utc))
     place = {"file": str(home / "dags/ten.py"), "bundle_path": str(home / "dags"), "bundle_name": "dags-folder"}
     return {"type": "DagFileParseRequest", **place, "callback_requests": []}
@@ -166,8 +183,10 @@ def spent(pid: int) -> tuple[float, int]:
 
 def measure(host: Path, kind: str, count: int, home: Path) -> str:
     """Run ``count`` children and say what each cost."""
-    process, zygote = start(host, kind, home)
-    expected = {"task": "SucceedTask", "parse": "DagFileParsingResult"}[kind]
+    process, zygote = start(host, "parse" if kind == "parse" else "task", home)
+    expected = "DagFileParsingResult" if kind == "parse" else "SucceedTask"
+    if kind == "prepared":
+        zygote_itself, zygote = zygote, prepare(zygote)
     for i in range(WARM_UP + count):
         if i == WARM_UP:
             before = spent(process.pid)
@@ -175,21 +194,24 @@ def measure(host: Path, kind: str, count: int, home: Path) -> str:
             sys.exit("a child did not end well")
     after = spent(process.pid)
     zygote.close()
+    if kind == "prepared":
+        zygote_itself.close()
     process.wait()
     return f"{(after[0] - before[0]) * 1000 / count:6.1f} ms CPU, {(after[1] - before[1]) / count:6.0f} page faults"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("task", "parse"))
+    parser.add_argument("kind", choices=("task", "prepared", "parse"))
     parser.add_argument("count", type=int)
     parser.add_argument("--host", type=Path, action="append", help="folder of a version of the host (default: this one)")
+    parser.add_argument("--operators", type=int, default=TASKS, help="how many operators the task's Dag file has")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "dags").mkdir()
-        (home / "dags/fan.py").write_text(FAN)
+        (home / "dags/fan.py").write_text(FAN.replace("TASKS", str(args.operators)))
         (home / "dags/ten.py").write_text(TEN)
         for _ in range(args.rounds):
             for host in args.host or [HOST]:

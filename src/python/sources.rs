@@ -16,6 +16,8 @@ sources! {
     ".wire" <- "wire.py",
     ".logs" <- "logs.py",
     ".parents" <- "parents.py",
+    ".prepared" <- "prepared.py",
+    ".shared_parse" <- "shared_parse.py",
     ".attributes" <- "attributes.py",
     ".rehearsal" <- "rehearsal.py",
     ".triggering" <- "triggering.py",

@@ -31,12 +31,12 @@ KEPT = 4
 NUMBER = struct.Struct("i")
 
 
-def receive(sock: socket.socket) -> list[int]:
-    """Take one request's descriptors."""
+def receive(sock: socket.socket, *also: int) -> list[int]:
+    """Take one request's descriptors; ``also``: how many there may be instead."""
     data, fds, _, _ = socket.recv_fds(sock, 1, FDS)
     if not data:
         raise wire.Closed
-    if len(fds) != FDS:
+    if len(fds) not in (FDS, *also):
         raise RuntimeError(f"a fork request must carry {FDS} descriptors, it carries {len(fds)}")
     for fd in fds:
         os.set_inheritable(fd, False)
@@ -101,6 +101,10 @@ class Parents:
         self.all[ours.fileno()] = (ours, None)
         self.poll.register(ours, select.POLLIN)
         return ours.fileno()
+
+    def busy(self) -> bool:
+        """Whether a task runs."""
+        return len(self.idle) < len(self.all)
 
     def drop(self, fd: int) -> None:
         """Forget a parent; without a task it ends."""

@@ -4,6 +4,9 @@ A request is one byte with four descriptors: the child's requests, stdout, stder
 ``{"forked": pid}``, or ``{"refused": why}``, in the order of the requests; later ``{"exited": pid, "code": n}``,
 ``{"exited": pid, "signal": n}`` or ``{"exited": pid, "lost": true}``. The child is Airflow's own: ``_fork_main`` with the
 target of its kind. Tasks have parents of their own (``parents.py``), other children are the zygote's.
+
+A request with one descriptor, a socket, is for a child that becomes a zygote itself, for the tasks of one Dag file
+(``prepared.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from . import hello, logs, parse, preload, rehearsal, wire
+from . import hello, logs, parse, preload, prepared, rehearsal, wire
 from .parents import Parents, receive
 
 if TYPE_CHECKING:
@@ -51,8 +54,16 @@ def main(sock: socket.socket, settings: dict) -> None:
 class Zygote:
     """Forks on request and reports exits."""
 
-    def __init__(self, sock: socket.socket, kind: str, target: Callable[[], None], channel: logs.Channel) -> None:
-        self.sock, self.kind, self.target, self.channel = sock, kind, target, channel
+    def __init__(
+        self,
+        sock: socket.socket,
+        kind: str,
+        target: Callable[[], None],
+        channel: logs.Channel,
+        holds: Callable[[], bool] | None = None,
+    ) -> None:
+        """Serve on ``sock``; a prepared zygote forks only while it ``holds``."""
+        self.sock, self.kind, self.target, self.channel, self.holds = sock, kind, target, channel, holds
         self.wake_read, self.wake_write = socket.socketpair()
         self.wake_read.setblocking(False)
         self.wake_write.setblocking(False)
@@ -62,11 +73,12 @@ class Zygote:
         self.own = (self.sock, self.wake_read, self.wake_write)
         self.parents = Parents(self.poll, self.own, self.become_child)
 
-    def serve(self) -> NoReturn:
-        """Serve until the socket is closed."""
+    def serve(self) -> None:
+        """Serve until the socket is closed; a prepared zygote, then until the last of its tasks has ended."""
+        open_for_requests = True
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake_write.fileno(), warn_on_full_buffer=False)
-        while True:
+        while open_for_requests or self.parents.busy():
             ready = {fd for fd, _ in self.poll.poll()}
             for pid, status in self.parents.ended(ready):
                 self.report(pid, status)
@@ -76,15 +88,47 @@ class Zygote:
                         pass
                 self.reap()
             if self.sock.fileno() in ready:
-                fds = receive(self.sock)
                 try:
-                    pid = self.parents.fork(fds) if self.kind == "task" else self.fork(fds)
-                except OSError as error:
-                    wire.write(self.sock, {"refused": str(error)})
-                else:
-                    wire.write(self.sock, {"forked": pid})
-                for fd in fds:
-                    os.close(fd)
+                    self.take_request()
+                except wire.Closed:
+                    if self.holds is None:
+                        raise
+                    open_for_requests = False
+                    self.poll.unregister(self.sock)
+
+    def take_request(self) -> None:
+        """Do what is asked next, and answer."""
+        fds = receive(self.sock, *([1] if self.kind == "task" else []))
+        try:
+            if self.holds is not None and not self.holds():
+                answer: dict[str, object] = {"stale": True}
+            elif len(fds) == 1:
+                answer = {"forked": self.fork_prepared(fds[0])}
+            else:
+                answer = {"forked": self.parents.fork(fds) if self.kind == "task" else self.fork(fds)}
+        except OSError as error:
+            answer = {"refused": str(error)}
+        wire.write(self.sock, answer)
+        for fd in fds:
+            os.close(fd)
+
+    def fork_prepared(self, fd: int) -> int:
+        """Fork a process that parses a Dag file and serves on ``fd``; return its process id."""
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for sock in (*self.own, *(sock for sock, _ in self.parents.all.values())):
+                sock.close()
+            sock = socket.socket(fileno=fd)
+            holds = prepared.prepare(sock, self.channel)
+            with contextlib.suppress(wire.Closed, ConnectionError):
+                Zygote(sock, self.kind, self.target, self.channel, holds).serve()
+        finally:
+            os._exit(0)
 
     def fork(self, fds: list[int]) -> int:
         """Fork a child; return its process id."""
