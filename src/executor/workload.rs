@@ -90,7 +90,7 @@ pub struct WorkloadTi {
 }
 
 /// A Dag bundle at a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BundleInfo {
     /// `dag.bundle_name`.
     pub name: String,

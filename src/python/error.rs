@@ -41,6 +41,17 @@ pub enum PythonError {
     /// A fork was refused by the system.
     #[error("a child process could not be forked: {0}")]
     Fork(String),
+    /// Tasks of a Dag file cannot share its parse.
+    #[error("tasks of the Dag file cannot share its parse: {why}")]
+    Unfit {
+        /// What stands against it.
+        why: String,
+        /// Whether it may be otherwise in a moment.
+        again: bool,
+    },
+    /// A Dag file was changed after it was parsed.
+    #[error("the Dag file was changed after it was parsed")]
+    Stale,
     /// An operation took longer than it may; its process was killed.
     #[error("`{op}` took longer than {limit:?} and was stopped")]
     Overran {

@@ -2,13 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::unistd::Pid;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::Interest;
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
@@ -79,13 +84,22 @@ pub enum ZygoteEvent {
 
 type Pending = Arc<Mutex<VecDeque<oneshot::Sender<Result<i32, PythonError>>>>>;
 
-/// A running zygote. Dropped, it is killed; children of [`ZygoteKind::Task`] live on.
+/// A running zygote. Dropped, it is killed; children of [`ZygoteKind::Task`] live on. A prepared one (see
+/// [`Zygote::prepare`]) ends by itself then, when the last of its tasks has ended.
 #[derive(Debug)]
 pub struct Zygote {
     hello: Hello,
     socket: OwnedWriteHalf,
     pending: Pending,
-    _child: Child,
+    _child: Option<Child>,
+}
+
+/// What a process says that was to parse a Dag file.
+#[derive(Deserialize)]
+struct Prepared {
+    unfit: Option<String>,
+    #[serde(default)]
+    again: bool,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +111,8 @@ struct Message {
     signal: Option<i32>,
     #[serde(default)]
     lost: bool,
+    #[serde(default)]
+    stale: bool,
 }
 
 impl Zygote {
@@ -109,12 +125,19 @@ impl Zygote {
         kind: ZygoteKind,
     ) -> Result<(Self, mpsc::UnboundedReceiver<ZygoteEvent>), PythonError> {
         let process = launch_single_threaded(interpreter, kind).await?;
-        let (read, write) = process.socket.into_split();
+        Ok(Self::on(process.socket, process.hello, Some(process.child)))
+    }
+
+    fn on(
+        socket: UnixStream,
+        hello: Hello,
+        child: Option<Child>,
+    ) -> (Self, mpsc::UnboundedReceiver<ZygoteEvent>) {
+        let (read, write) = socket.into_split();
         let (events, receiver) = mpsc::unbounded_channel();
         let pending = Pending::default();
         tokio::spawn(listen(read, pending.clone(), events));
-        let zygote = Self { hello: process.hello, socket: write, pending, _child: process.child };
-        Ok((zygote, receiver))
+        (Self { hello, socket: write, pending, _child: child }, receiver)
     }
 
     /// Which Python and Airflow it is.
@@ -125,24 +148,61 @@ impl Zygote {
     /// Forks a child with these sockets; returns its process id, which is also its process group.
     ///
     /// # Errors
-    /// [`PythonError::Died`] when the zygote is gone, [`PythonError::Fork`] when the system refuses.
+    /// [`PythonError::Died`] when the zygote is gone, [`PythonError::Fork`] when the system refuses,
+    /// [`PythonError::Stale`] when it has parsed a Dag file that was changed since.
     pub async fn fork(&self, fds: ChildFds) -> Result<i32, PythonError> {
         let raw = [&fds.requests, &fds.stdout, &fds.stderr, &fds.logs].map(AsRawFd::as_raw_fd);
-        let stream: &tokio::net::UnixStream = self.socket.as_ref();
+        let answer = self.ask(&raw).await?;
+        drop(fds);
+        answer.await.unwrap_or(Err(PythonError::Died))
+    }
+
+    /// Forks a zygote that has parsed a Dag file and forks tasks of that file only (`_host/prepared.py`).
+    ///
+    /// # Errors
+    /// [`PythonError::Unfit`] when tasks cannot share the parse; what goes wrong with a process otherwise.
+    pub async fn prepare(
+        &self,
+        file: &Value,
+        limit: Duration,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<ZygoteEvent>), PythonError> {
+        let (ours, theirs) = StdStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut socket = UnixStream::from_std(ours)?;
+        let answer = self.ask(&[theirs.as_raw_fd()]).await?;
+        drop(theirs);
+        let pid = answer.await.unwrap_or(Err(PythonError::Died))?;
+        let talk = async {
+            wire::write(&mut socket, file, &[]).await?;
+            wire::read::<Prepared>(&mut socket).await
+        };
+        let Ok(words) = tokio::time::timeout(limit, talk).await else {
+            // It holds its end of the socket, so it is there.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            return Err(PythonError::Overran { op: "the parse of a Dag file".to_owned(), limit });
+        };
+        match words.map_err(|_| PythonError::Died)? {
+            Prepared { unfit: Some(why), again } => Err(PythonError::Unfit { why, again }),
+            Prepared { unfit: None, .. } => Ok(Self::on(socket, self.hello.clone(), None)),
+        }
+    }
+
+    /// Sends a request, which is nothing but descriptors; returns the answer to come.
+    async fn ask(&self, fds: &[RawFd]) -> Result<oneshot::Receiver<Result<i32, PythonError>>, PythonError> {
+        let stream: &UnixStream = self.socket.as_ref();
         let (sender, answer) = oneshot::channel();
         let mut sender = Some(sender);
         let sent = stream.async_io(Interest::WRITABLE, || {
             // Sent and noted under one lock: answers come in the order of the requests.
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            let (data, rights) = ([IoSlice::new(b"f")], [ControlMessage::ScmRights(&raw)]);
+            let (data, rights) = ([IoSlice::new(b"f")], [ControlMessage::ScmRights(fds)]);
             sendmsg::<()>(stream.as_raw_fd(), &data, &rights, MsgFlags::MSG_NOSIGNAL, None)
                 .map_err(io::Error::from)?;
             pending.extend(sender.take());
             Ok(())
         });
         sent.await.map_err(|_| PythonError::Died)?;
-        drop(fds);
-        answer.await.unwrap_or(Err(PythonError::Died))
+        Ok(answer)
     }
 }
 
@@ -179,6 +239,8 @@ async fn listen(mut socket: OwnedReadHalf, pending: Pending, events: mpsc::Unbou
             next().map(|caller| caller.send(Ok(pid)));
         } else if let Some(why) = message.refused {
             next().map(|caller| caller.send(Err(PythonError::Fork(why))));
+        } else if message.stale {
+            next().map(|caller| caller.send(Err(PythonError::Stale)));
         } else if let Some(pid) = message.exited {
             let status = match message.signal {
                 _ if message.lost => ChildStatus::Lost,

@@ -42,7 +42,7 @@ pub(super) async fn supervise(
         Ok(log) => Rc::new(RefCell::new(log)),
         Err(error) => return Outcome::failed(error),
     };
-    let (process, sockets) = match launcher.launch().await {
+    let (process, sockets) = match launcher.launch(None).await {
         Ok(launched) => launched,
         Err(error) => return Outcome::failed(error),
     };

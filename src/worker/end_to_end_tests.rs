@@ -108,8 +108,12 @@ impl Deployment {
     }
 
     async fn task(&self, task_id: &str) -> ExecuteTask {
+        self.insert(NewTi::new("d", "r", task_id), task_id).await
+    }
+
+    async fn insert(&self, ti: NewTi, task_id: &str) -> ExecuteTask {
         let mut task = execute(task_id, 1);
-        task.ti.id = NewTi::new("d", "r", task_id).insert(&self.db).await;
+        task.ti.id = ti.insert(&self.db).await;
         task.ti.dag_version_id = Some(Uuid::nil());
         task.dag_rel_path = "d.py".to_owned();
         task.log_path = Some(LogTemplate::parse(DEFAULT_LOG_TEMPLATE).unwrap().render(&task.ti));
@@ -311,6 +315,83 @@ fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
             while runs(pid) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        })
+        .await;
+    });
+}
+
+/// Names nothing that keeps it from being prepared.
+const FIT: &str = r#"
+from airflow.sdk import dag, task
+
+@dag(schedule=None)
+def d():
+    @task
+    def held():
+        print("waiting", flush=True)
+        open("GATE").read()
+
+    @task
+    def quick():
+        print("code of before")
+
+    held()
+    quick()
+
+d()
+"#;
+
+#[test]
+fn tasks_share_the_parse_of_their_file_and_neither_its_change_nor_the_end_of_that_process_harms_them() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        let (gate, file) = (deployment.home.path().join("gate"), deployment.home.path().join("dags/d.py"));
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let source = FIT.replace("GATE", gate.to_str().unwrap());
+        std::fs::write(&file, &source).unwrap();
+        beside_a_worker(&deployment, async {
+            let (executor, mut events) = deployment.executor();
+            let number = std::cell::Cell::new(0);
+            let start = async |task_id: &str| {
+                number.set(number.get() + 1);
+                let (run, logical_date) = (format!("r{}", number.get()), testing::at(number.get()));
+                NewRun { logical_date, ..NewRun::new("d", &run) }.insert(&deployment.db).await;
+                let mut task = deployment.insert(NewTi::new("d", &run, task_id), task_id).await;
+                task.ti.run_id = run.into();
+                task.log_path = Some(LogTemplate::parse(DEFAULT_LOG_TEMPLATE).unwrap().render(&task.ti));
+                executor.queue(vec![Workload::ExecuteTask(task.clone())]);
+                task
+            };
+            let say = async |expected: &str, events: &mut _| {
+                let quick = start("quick").await;
+                assert_eq!(next_end(events).await, ("quick".to_owned(), Report::Settled, true));
+                assert!(deployment.log(&quick).contains(expected), "{}", deployment.log(&quick));
+            };
+            // The first two tasks parse the file by themselves, then it is prepared.
+            say("code of before", &mut events).await;
+            say("code of before", &mut events).await;
+            let (held, prepared) = loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let held = start("held").await;
+                deployment.wait_for_output(&held).await;
+                let zygote = parent_of(parent_of(deployment.pid(&held).await));
+                // A zygote that is not prepared is the worker's own child.
+                if parent_of(zygote) != nix::unistd::getpid() {
+                    break (held, zygote);
+                }
+                executor.kill(held.ti.workload_key());
+                assert_eq!(next_end(&mut events).await.0, "held");
+            };
+            say("code of before", &mut events).await;
+            std::fs::write(&file, source.replace("before", "after")).unwrap();
+            for _ in 0..3 {
+                say("code of after", &mut events).await;
+            }
+            nix::sys::signal::kill(prepared, nix::sys::signal::Signal::SIGKILL).unwrap();
+            say("code of after", &mut events).await;
+            tokio::task::spawn_blocking(move || std::fs::write(gate, "")).await.unwrap().unwrap();
+            assert_eq!(next_end(&mut events).await, ("held".to_owned(), Report::Settled, true));
+            assert_eq!(deployment.state(&held).await, "success");
         })
         .await;
     });

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::exit::Exit;
 use super::log::{Level, LogFiles};
+use super::prepared::DagFile;
 use super::process::{LaunchError, Launched, Launcher, Sockets};
 use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use super::settings::Settings;
@@ -178,7 +179,7 @@ impl TaskServer for FakeServer {
 pub(crate) struct FakeTasks(pub(crate) &'static str);
 
 impl Launcher for FakeTasks {
-    async fn launch(&self) -> Result<(Launched, Sockets), LaunchError> {
+    async fn launch(&self, _: Option<&DagFile>) -> Result<(Launched, Sockets), LaunchError> {
         let (sockets, ends) = Sockets::open().map_err(LaunchError::because)?;
         let mut child = tokio::process::Command::new("python3")
             .args(["-c", include_str!("fake_task.py"), self.0])
@@ -204,6 +205,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
         parallelism: 4,
         streaming_parallelism: 4,
+        prepared_dag_files: 8,
         heartbeat_interval: Duration::from_secs(5),
         max_failed_heartbeats: 3,
         overtime: Duration::from_secs(20),

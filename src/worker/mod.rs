@@ -11,6 +11,7 @@ mod exit;
 mod ladder;
 mod leftovers;
 mod options;
+mod prepared;
 mod process;
 mod reaper;
 mod remote_logs;

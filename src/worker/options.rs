@@ -80,6 +80,8 @@ impl Settings {
             parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
             streaming_parallelism: usize::try_from(config.get(&keys::slipstream::STREAMING_PARALLELISM))
                 .unwrap_or(0),
+            prepared_dag_files: usize::try_from(config.get(&keys::slipstream::PREPARED_DAG_FILES))
+                .unwrap_or(0),
             heartbeat_interval: config.get(&keys::workers::MIN_HEARTBEAT_INTERVAL),
             max_failed_heartbeats: u32::try_from(config.get(&keys::workers::MAX_FAILED_HEARTBEATS))
                 .unwrap_or(1),

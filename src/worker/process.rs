@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use super::exit::Exit;
+use super::prepared::DagFile;
 use crate::python::ChildFds;
 
 /// A process that was started for a task.
@@ -34,8 +35,11 @@ impl LaunchError {
 
 /// What starts processes for tasks.
 pub(super) trait Launcher {
-    /// Starts one; returns it with our ends of its sockets.
-    fn launch(&self) -> impl Future<Output = Result<(Launched, Sockets), LaunchError>>;
+    /// Starts one, which will ask for a task of `file`; returns it with our ends of its sockets.
+    fn launch(
+        &self,
+        file: Option<&DagFile>,
+    ) -> impl Future<Output = Result<(Launched, Sockets), LaunchError>>;
 }
 
 /// Our ends of a task's sockets.

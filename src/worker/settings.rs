@@ -13,6 +13,8 @@ pub struct Settings {
     pub parallelism: usize,
     /// Streaming tasks at once, besides: `[slipstream] streaming_parallelism`.
     pub streaming_parallelism: usize,
+    /// Dag files that are kept parsed: `[slipstream] prepared_dag_files`.
+    pub prepared_dag_files: usize,
     /// Time between heartbeats: `[workers] min_heartbeat_interval`.
     pub heartbeat_interval: Duration,
     /// Heartbeats that may fail in a row before the task is stopped: `[workers] max_failed_heartbeats`.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::exit::{Exit, explain};
 use super::ladder::{Ladder, signal_group};
 use super::log::{Channel, Level, TaskLog, pump};
+use super::prepared::DagFile;
 use super::process::{Launched, Launcher, Sockets, pair};
 use super::requests::Requests;
 use super::secrets;
@@ -105,7 +106,7 @@ pub(super) async fn supervise(
         Ok(log) => log,
         Err(error) => return Outcome::failed(error),
     };
-    let (process, sockets) = match launcher.launch().await {
+    let (process, sockets) = match launcher.launch(Some(&DagFile::of(task))).await {
         Ok(launched) => launched,
         Err(error) => return Outcome::failed(error),
     };
