@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 use super::error::StoreError;
@@ -16,6 +16,16 @@ use super::sql::{Dialect, Sql};
 pub struct Db {
     inner: DatabaseConnection,
     dialect: Dialect,
+    access: Access,
+}
+
+/// What may be done through a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Write,
+    /// Nothing but reading; the database itself refuses the rest, and no row is locked.
+    ReadOnly,
 }
 
 /// How to reach the metadata database: what `[database] sql_alchemy_conn` says, in the form that the driver takes.
@@ -44,6 +54,15 @@ impl Db {
     /// # Errors
     /// [`StoreError::Unreachable`] when no connection can be made.
     pub async fn connect(target: &Target) -> Result<Self, StoreError> {
+        Self::connect_for(target, Access::Write).await
+    }
+
+    /// [`Db::connect`], for so much. Read-only connections change nothing on the way either: SQLite's file keeps its
+    /// journal mode.
+    ///
+    /// # Errors
+    /// As [`Db::connect`].
+    pub async fn connect_for(target: &Target, access: Access) -> Result<Self, StoreError> {
         answers(target).await?;
         let mut options = ConnectOptions::new(target.url.clone());
         options
@@ -53,32 +72,44 @@ impl Db {
             .connect_timeout(CONNECT_LIMIT)
             .idle_timeout(Duration::from_secs(300))
             .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(|options| {
-                options
-                    .busy_timeout(SQLITE_BUSY)
-                    .foreign_keys(true)
-                    .pragma("journal_mode", "WAL")
-                    .pragma("synchronous", "NORMAL")
+            .map_sqlx_sqlite_opts(move |options| {
+                let options = options.busy_timeout(SQLITE_BUSY).foreign_keys(true);
+                match access {
+                    Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL"),
+                    Access::ReadOnly => options.pragma("query_only", "ON"),
+                }
+            })
+            .map_sqlx_postgres_opts(move |options| match access {
+                Access::Write => options,
+                Access::ReadOnly => options.options([("default_transaction_read_only", "on")]),
             });
         if let Some(schema) = &target.schema {
             options.set_schema_search_path(schema.clone());
         }
         let inner =
             Database::connect(options).await.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        Ok(Self { inner, dialect: target.dialect })
+        Ok(Self { inner, dialect: target.dialect, access })
     }
 
-    /// Starts a transaction; on SQLite it takes the write lock at once, so that it cannot fail halfway.
+    /// Starts a transaction; on SQLite it takes the write lock at once, so that it cannot fail halfway. One that only
+    /// reads takes no lock, and sees the database as it was at one moment.
     ///
     /// # Errors
     /// As any statement.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let options = TransactionOptions {
-            isolation_level: None,
-            access_mode: None,
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        let (isolation_level, access_mode, mode) = match (self.access, self.dialect) {
+            (Access::Write, _) => (None, None, SqliteTransactionMode::Immediate),
+            (Access::ReadOnly, Dialect::Sqlite) => (None, None, SqliteTransactionMode::Deferred),
+            (Access::ReadOnly, Dialect::Postgres) => (
+                Some(IsolationLevel::RepeatableRead),
+                Some(AccessMode::ReadOnly),
+                SqliteTransactionMode::Deferred,
+            ),
         };
-        Ok(Tx { inner: self.inner.begin_with_options(options).await?, dialect: self.dialect })
+        let options =
+            TransactionOptions { isolation_level, access_mode, sqlite_transaction_mode: Some(mode) };
+        let inner = self.inner.begin_with_options(options).await?;
+        Ok(Tx { inner, dialect: self.dialect, access: self.access })
     }
 
     /// Closes the pool.
@@ -125,6 +156,7 @@ async fn answers(target: &Target) -> Result<(), StoreError> {
 pub struct Tx {
     inner: DatabaseTransaction,
     dialect: Dialect,
+    access: Access,
 }
 
 impl Tx {
@@ -157,6 +189,17 @@ pub trait Conn: Sync {
     /// The database's dialect.
     fn dialect(&self) -> Dialect;
 
+    /// What may be done.
+    fn access(&self) -> Access;
+
+    /// The end of a query that locks rows on PostgreSQL: `text`, or nothing where only reading is allowed.
+    fn lock(&self, text: &'static str) -> &'static str {
+        match self.access() {
+            Access::Write => self.dialect().pg(text),
+            Access::ReadOnly => "",
+        }
+    }
+
     /// Starts a statement for this database.
     fn sql(&self, text: &str) -> Sql {
         Sql::new(self.dialect(), text)
@@ -177,6 +220,10 @@ macro_rules! conn {
         impl Conn for $type {
             fn dialect(&self) -> Dialect {
                 self.dialect
+            }
+
+            fn access(&self) -> Access {
+                self.access
             }
 
             async fn exec(&self, sql: Sql) -> Result<u64, StoreError> {
@@ -341,7 +388,7 @@ mod tests {
             let mut options = ConnectOptions::new(url);
             options.connect_lazy(true).sqlx_logging(false);
             let inner = Database::connect(options).await.unwrap();
-            let db = Db { inner, dialect: Dialect::Postgres };
+            let db = Db { inner, dialect: Dialect::Postgres, access: Access::Write };
             let error = db.begin().await.err().unwrap();
             assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
             server.abort();

@@ -40,7 +40,7 @@ pub mod triggers;
 pub mod watch;
 pub mod withdrawn;
 
-pub use db::{Conn, Db, Target, Tx, retry};
+pub use db::{Access, Conn, Db, Target, Tx, retry};
 pub use error::StoreError;
 pub use row::Row;
 pub use sql::{Dialect, Kind, Param, Sql};

@@ -14,7 +14,7 @@ use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use slipstream_core::state::{RunState, RunType, TaskState};
 use uuid::Uuid;
 
-use super::db::{Conn, Db, Target};
+use super::db::{Access, Conn, Db, Target};
 use super::row::Row;
 use super::sql::{Dialect, Param};
 
@@ -37,6 +37,28 @@ pub fn on_each_database(test: impl AsyncFn(&Db)) {
         let db = postgres.connect().await;
         let outcome = std::panic::AssertUnwindSafe(test(&db)).catch_unwind().await;
         db.close().await;
+        postgres.drop().await;
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// Runs a test as [`on_each_database`] does, with a second connection that can only read.
+pub fn on_each_database_and_reader(test: impl AsyncFn(&Db, &Db)) {
+    block_on(async {
+        let (directory, db) = sqlite().await;
+        let target = sqlite_target(&directory.path().join("airflow.db"));
+        let reader = Db::connect_for(&target, Access::ReadOnly).await.unwrap();
+        test(&db, &reader).await;
+    });
+    block_on(async {
+        let Some(postgres) = Postgres::create().await else { return };
+        let db = postgres.connect().await;
+        let reader = Db::connect_for(&postgres_target(&postgres.url()), Access::ReadOnly).await.unwrap();
+        let outcome = std::panic::AssertUnwindSafe(test(&db, &reader)).catch_unwind().await;
+        db.close().await;
+        reader.close().await;
         postgres.drop().await;
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);

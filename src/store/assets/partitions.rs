@@ -49,7 +49,7 @@ pub async fn pending_partitions<C: Conn>(tx: &C, limit: i64) -> Result<Vec<Pendi
              FROM asset_partition_dag_run apdr JOIN dag ON dag.dag_id = apdr.target_dag_id \
              WHERE apdr.created_dag_run_id IS NULL AND NOT dag.is_stale ORDER BY apdr.created_at, apdr.id LIMIT ?",
         )
-        .push(tx.dialect().pg(" FOR UPDATE OF apdr SKIP LOCKED"))
+        .push(tx.lock(" FOR UPDATE OF apdr SKIP LOCKED"))
         .bind(limit);
     let mut pending = Vec::new();
     for row in tx.all(sql).await? {

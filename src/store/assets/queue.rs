@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use slipstream_core::ids::DagId;
 
-use super::super::db::Conn;
+use super::super::db::{Access, Conn};
 use super::super::error::StoreError;
 use super::super::sql::Param;
 
@@ -23,7 +23,8 @@ pub struct QueuedAsset {
     pub created_at: DateTime<Utc>,
 }
 
-/// Everything that is queued, per Dag. Rows of Dags that are not scheduled on assets any more are deleted.
+/// Everything that is queued, per Dag. Rows of Dags that are not scheduled on assets any more are deleted, where that is
+/// allowed.
 ///
 /// # Errors
 /// As any statement.
@@ -49,7 +50,7 @@ pub async fn queued_assets<C: Conn>(tx: &C) -> Result<BTreeMap<DagId, Vec<Queued
             created_at: row.time("created_at")?,
         });
     }
-    if !stale.is_empty() {
+    if !stale.is_empty() && tx.access() == Access::Write {
         let sql = tx.sql("DELETE FROM asset_dag_run_queue WHERE target_dag_id IN (?)").bind_list(&stale);
         tx.exec(sql).await?;
     }

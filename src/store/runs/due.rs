@@ -60,7 +60,7 @@ pub async fn dags_needing_runs<C: Conn>(
         )
         .push(db_now(dialect))
         .push(" OR dag_id IN (?)) ORDER BY next_dagrun_create_after LIMIT ?")
-        .push(dialect.pg(" FOR NO KEY UPDATE OF dag SKIP LOCKED"))
+        .push(tx.lock(" FOR NO KEY UPDATE OF dag SKIP LOCKED"))
         .bind_list(asset_ready)
         .bind(limit);
     tx.all(sql).await?.iter().map(due_dag).collect()

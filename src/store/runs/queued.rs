@@ -83,7 +83,7 @@ pub async fn queued_runs<C: Conn>(
              busy.num_running NULLS FIRST, dag_run.run_after LIMIT ?",
             db_now(dialect)
         ))
-        .push(dialect.pg(" FOR NO KEY UPDATE OF dag_run SKIP LOCKED"));
+        .push(tx.lock(" FOR NO KEY UPDATE OF dag_run SKIP LOCKED"));
     let sql = if unlimited.is_empty() { sql } else { sql.bind_list(unlimited) };
     let sql = sql.bind(limit);
     tx.all(sql).await?.iter().map(queued_run).collect()
@@ -120,7 +120,7 @@ pub async fn lock_backfills<C: Conn>(tx: &C, runs: &[QueuedRun]) -> Result<HashS
     }
     let sql = tx
         .sql("SELECT id FROM backfill WHERE id IN (?)")
-        .push(tx.dialect().pg(" FOR UPDATE SKIP LOCKED"))
+        .push(tx.lock(" FOR UPDATE SKIP LOCKED"))
         .bind_list(ids);
     tx.all(sql).await?.iter().map(|row| row.int("id")).collect()
 }

@@ -93,7 +93,7 @@ pub async fn load_runs(
         .push(
             ") ORDER BY bdr.sort_ordinal NULLS FIRST, dr.last_scheduling_decision NULLS FIRST, dr.run_after, dr.id",
         )
-        .push(tx.dialect().pg(" FOR NO KEY UPDATE OF dr SKIP LOCKED"));
+        .push(tx.lock(" FOR NO KEY UPDATE OF dr SKIP LOCKED"));
     let mut runs = Vec::new();
     for row in tx.all(sql).await? {
         match read_run(&row) {
@@ -110,6 +110,19 @@ pub async fn load_runs(
     // A run that several backfills have processed is found once for each.
     let mut seen = BTreeSet::new();
     runs.retain(|run| seen.insert(run.id));
+    load_task_instances(tx, &mut runs).await?;
+    Ok(runs)
+}
+
+/// Reads these runs in whatever state, without a lock; those that are not there are left out, as are those in a state that is
+/// not known.
+///
+/// # Errors
+/// As any statement.
+pub async fn load_in_any_state(tx: &Tx, ids: &BTreeSet<i64>) -> Result<Vec<RunSnapshot>, StoreError> {
+    let sql = tx.sql(SELECT_RUNS).push(" WHERE dr.id IN (?) ORDER BY dr.id").bind_list(ids.iter().copied());
+    let mut runs: Vec<RunSnapshot> = tx.all(sql).await?.iter().filter_map(|row| read_run(row).ok()).collect();
+    runs.dedup_by_key(|run| run.id);
     load_task_instances(tx, &mut runs).await?;
     Ok(runs)
 }
