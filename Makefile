@@ -106,6 +106,10 @@ test-celery: build ## CeleryExecutor with Redis and with RabbitMQ, and harm to w
 test-kubernetes: build ## KubernetesExecutor against a small API server that runs pods as processes (minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python tests/executors/kubernetes.py
 
+.PHONY: test-shadow
+test-shadow: build ## `scheduler --shadow` beside a stock deployment finds no difference, and finds forged ones, on both databases (minutes)
+	set -e; for db in postgres sqlite; do tests/support/with_postgres.sh $(VENV)/bin/python tests/shadow/shadow.py $$db; done
+
 .PHONY: test-ui
 test-ui: build ## The page in Airflow's UI, in a headless Chromium (minutes; installs Chromium)
 	tests/ui/run.sh $(ARGS)

@@ -19,7 +19,8 @@ Exit codes:
   5  the metadata database is not migrated, or belongs to an Airflow that Slipstream does not know
   6  Python, or the Airflow in it, cannot be used
   7  a port is in use, or another process holds the PID file
-  8  `check` found something that is refused";
+  8  `check` found something that is refused
+  9  `scheduler --shadow` saw the other scheduler decide differently";
 
 /// An exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum Exit {
     InUse = 7,
     /// `slipstream check` found something that is refused.
     Refused = 8,
+    /// `slipstream scheduler --shadow` saw another scheduler decide differently.
+    Differs = 9,
 }
 
 impl From<Exit> for ExitCode {

@@ -10,6 +10,7 @@ mod exit;
 mod options;
 mod pid_file;
 mod scheduler;
+mod shadow;
 mod standalone;
 mod start;
 mod tokens;
@@ -77,5 +78,17 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => Exit::Done.into(),
         Err(failure) => failure.report().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

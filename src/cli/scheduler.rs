@@ -31,6 +31,7 @@ use crate::supervisor::answer::execution_options;
 
 use super::exit::{Exit, Failure};
 use super::options::{self, Process};
+use super::shadow::{self, Shadow};
 use super::start::{self, Started};
 
 /// How long the sources of events may take to stop.
@@ -50,11 +51,16 @@ pub(super) struct Options {
     #[arg(short, long)]
     skip_serve_logs: bool,
     #[command(flatten)]
+    shadow: Shadow,
+    #[command(flatten)]
     process: Process,
 }
 
 pub(super) fn run(options: Options) -> Result<(), Failure> {
     let process = options.process.clone();
+    if let Some(shadow) = options.shadow.wanted() {
+        return shadow::run(shadow, &process);
+    }
     start::role("scheduler", &process, |started| work(options, started))
 }
 

@@ -5,8 +5,9 @@ use std::future::Future;
 use crate::config::{Config, FileState, keys};
 use crate::runtime::{Shutdown, hostname};
 use crate::store::runs::carrier;
-use crate::store::{Db, migration, own_tables};
-use crate::telemetry::{logging, metrics, traces};
+use crate::store::{Access, Db, migration, own_tables};
+use crate::telemetry::logging::{self, Output};
+use crate::telemetry::{metrics, traces};
 
 use super::detach::{self, Side};
 use super::exit::{Exit, Failure};
@@ -28,32 +29,60 @@ where
     W: FnOnce(Started) -> F,
     F: Future<Output = Result<(), Failure>>,
 {
+    role_for(name, options, Access::Write, work)
+}
+
+/// [`role`], for one that may do so much with the database. One that only reads measures nothing either: it would say under
+/// Airflow's names what did not happen.
+pub(super) fn role_for<F, W>(
+    name: &'static str,
+    options: &Process,
+    access: Access,
+    work: W,
+) -> Result<(), Failure>
+where
+    W: FnOnce(Started) -> F,
+    F: Future<Output = Result<(), Failure>>,
+{
     options.check()?;
     let config = Config::load()?;
     if detach::detach(name, options, config.airflow_home())? == Side::Parent {
         return Ok(());
     }
-    logging::init(&config, options.verbosity(), options.log_file.as_deref())?;
+    let console = match access {
+        Access::Write => Output::Stdout,
+        Access::ReadOnly => Output::Stderr,
+    };
+    logging::init(&config, options.verbosity(), console.or_file(options.log_file.as_deref()))?;
     let pid = options
         .pid
         .clone()
         .or_else(|| options.daemon.then(|| detach::default_pid_file(name, config.airflow_home())));
     let _pid_file = pid.as_deref().map(PidFile::hold).transpose()?;
     announce(name, &config);
+    if access == Access::ReadOnly {
+        return runtime()?.block_on(run(config, access, work));
+    }
     let page = if name == "scheduler" { metrics::Page::Served } else { metrics::Page::Missing };
     metrics::init(&config, page);
     if let Some(share) = traces::init(&config) {
         carrier::trace(share);
     }
-    let done = runtime()?.block_on(async {
-        let shutdown = Shutdown::on_signals()?;
-        let db = database(&config).await?;
-        let hostname = hostname(&config.get(&keys::core::HOSTNAME_CALLABLE));
-        work(Started { config, db, hostname, shutdown }).await
-    });
+    let done = runtime()?.block_on(run(config, access, work));
     metrics::flush();
     traces::flush();
     done
+}
+
+async fn run<F, W>(config: Config, access: Access, work: W) -> Result<(), Failure>
+where
+    W: FnOnce(Started) -> F,
+    F: Future<Output = Result<(), Failure>>,
+{
+    let shutdown = Shutdown::on_signals()?;
+    let db = database_for(&config, access).await?;
+    let hostname = hostname(&config.get(&keys::core::HOSTNAME_CALLABLE));
+    work(Started { config, db, hostname, shutdown }).await
 }
 
 /// The runtime of every role: one thread.
@@ -77,13 +106,17 @@ pub(super) fn with_events(
 
 /// Connects, and makes sure that the database is one that we know.
 pub(super) async fn database(config: &Config) -> Result<Db, Failure> {
+    database_for(config, Access::Write).await
+}
+
+async fn database_for(config: &Config, access: Access) -> Result<Db, Failure> {
     let target = config.database()?;
     if let Some(file) = config.sqlite_file().filter(|file| !file.exists()) {
         let message =
             format!("there is no metadata database {}: run `airflow db migrate` first", file.display());
         return Err(Failure::new(Exit::Schema, message));
     }
-    let db = Db::connect(&target).await?;
+    let db = Db::connect_for(&target, access).await?;
     migration::check(&db).await?;
     Ok(db)
 }

@@ -2,23 +2,21 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::dag::WeightRule;
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::run::{self, Decision, Examination, Facts, Outcome, Portion, RunFacts};
+use slipstream_core::run::{self, Decision, Examination, Outcome, Portion, RunFacts};
 use slipstream_core::state::{RunState, UnknownState};
-use uuid::Uuid;
 
 use super::event_tasks::{EventMemory, EventWork};
+use super::judge::{self, Judgement};
 use super::tick::Policy;
 use crate::store::apply::{self, Applied, Target};
 use crate::store::dag_bag::{CachedDag, DagBag};
 use crate::store::fernet::FernetKeys;
 use crate::store::snapshot::{self, Pausing, RunSnapshot};
 use crate::store::{Db, StoreError, Tx, commands, integrity};
-use crate::telemetry::metrics;
 
 /// How long commands are left alone whose task instances another transaction holds.
 const BUSY: TimeDelta = TimeDelta::milliseconds(100);
@@ -131,7 +129,7 @@ impl Pass<'_> {
     }
 
     async fn look_at(&self, tx: Tx, mut runs: Vec<RunSnapshot>) -> Result<Vec<Looked>, StoreError> {
-        let dags = self.dags(&tx, &runs).await?;
+        let dags = judge::dags(&tx, self.bag, &runs).await?;
         let renewed = self.follow_new_versions(&tx, &mut runs, &dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
         let mut left = self.most_changes;
@@ -161,19 +159,6 @@ impl Pass<'_> {
         apply::mark_examined(&tx, &examined, self.job, self.now).await?;
         tx.commit().await?;
         Ok(looked)
-    }
-
-    /// The Dag that each run goes by, in the order of the runs.
-    async fn dags(&self, tx: &Tx, runs: &[RunSnapshot]) -> Result<Vec<Option<Arc<CachedDag>>>, StoreError> {
-        let pinned: BTreeSet<Uuid> = runs.iter().filter_map(RunSnapshot::pinned_version).collect();
-        let follow = runs.iter().filter(|run| run.pinned_version().is_none());
-        let newest = self.bag.latest(tx, &follow.map(|run| run.facts.dag_id.clone()).collect()).await?;
-        let versions = self.bag.versions(tx, &pinned).await?;
-        let dag_of = |run: &RunSnapshot| match run.pinned_version() {
-            Some(version) => versions.get(&version).cloned(),
-            None => newest.get(&run.facts.dag_id).cloned(),
-        };
-        Ok(runs.iter().map(dag_of).collect())
     }
 
     /// Runs that are not pinned follow the newest version of their Dag (`_verify_integrity_if_dag_changed`). Returns those
@@ -242,24 +227,14 @@ impl Pass<'_> {
         if rows == Rows::New && early.is_none() {
             return Ok(looked(Applied::default(), Next::Prepare));
         }
-        let needs = run::needs(&dag.dag, facts, &run.tis);
-        let mut loaded = match snapshot::load_needs(tx, facts, &needs).await {
-            Ok(loaded) => loaded,
-            // A row of the run before this one, say.
-            Err(StoreError::UnknownState(why)) => {
+        let known = events.as_ref().map(|events| events.facts.clone());
+        let mut judged = match judge::judge(tx, run, dag, known, self.options, self.now).await? {
+            Judgement::Is(judged) => judged,
+            Judgement::Unreadable(why) => {
                 leave_alone(facts, &why);
                 return Ok(looked(Applied::default(), Next::Waits));
             }
-            Err(error) => return Err(error),
         };
-        loaded.events = events.as_ref().map(|events| events.facts.clone());
-        let began = Instant::now();
-        let mut judged = run::examine(
-            &Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options: self.options },
-            self.now,
-        );
-        let tags = [("dag_id", facts.dag_id.as_str()), ("run_type", facts.run_type.as_str())];
-        metrics::timing("dagrun.dependency-check", began.elapsed(), &tags);
         if self.pausing == Pausing::Paused {
             start_nothing(&mut judged);
         }

@@ -76,6 +76,22 @@ pub async fn in_transaction(
     page: i64,
     now: DateTime<Utc>,
 ) -> Result<StartedRuns, StoreError> {
+    let chosen = choose(tx, bag, page, now).await?;
+    let ids: Vec<i64> = chosen.started.iter().map(|run| run.id).collect();
+    queued::start_runs(tx, &ids, now).await?;
+    Ok(chosen)
+}
+
+/// The queued runs that would be started now. Writes nothing.
+///
+/// # Errors
+/// As any statement.
+pub(super) async fn choose(
+    tx: &Tx,
+    bag: &DagBag,
+    page: i64,
+    now: DateTime<Utc>,
+) -> Result<StartedRuns, StoreError> {
     let unlimited = bag.long_running();
     let runs = queued::queued_runs(tx, &unlimited, page).await?;
     let backfills = queued::lock_backfills(tx, &runs).await?;
@@ -99,8 +115,6 @@ pub async fn in_transaction(
         *active += 1;
         started.push(start(run, &dags, now));
     }
-    let ids: Vec<i64> = started.iter().map(|run| run.id).collect();
-    queued::start_runs(tx, &ids, now).await?;
     Ok(StartedRuns { started, page_was_full: runs.len() as i64 >= page })
 }
 

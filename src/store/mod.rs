@@ -31,6 +31,7 @@ pub mod own_tables;
 pub mod row;
 pub mod runs;
 pub mod secrets;
+pub mod shadow;
 pub mod snapshot;
 pub mod sql;
 pub mod survey;

@@ -31,16 +31,35 @@ pub enum Verbosity {
     Debug,
 }
 
-/// Starts logging: to the file, or else to the standard output. Only the first call of a process counts.
+/// Where logs go.
+#[derive(Debug, Clone, Copy)]
+pub enum Output<'a> {
+    /// The standard output, as Airflow's processes do it.
+    Stdout,
+    /// The standard error: the standard output is for what the command says.
+    Stderr,
+    /// The end of this file.
+    File(&'a Path),
+}
+
+impl<'a> Output<'a> {
+    /// The file, if one is given.
+    pub fn or_file(self, file: Option<&'a Path>) -> Self {
+        file.map_or(self, Self::File)
+    }
+}
+
+/// Starts logging. Only the first call of a process counts.
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn init(config: &Config, verbosity: Verbosity, file: Option<&Path>) -> std::io::Result<()> {
-    let writer = match file {
-        Some(path) => {
+pub fn init(config: &Config, verbosity: Verbosity, output: Output<'_>) -> std::io::Result<()> {
+    let writer = match output {
+        Output::File(path) => {
             BoxMakeWriter::new(Mutex::new(OpenOptions::new().create(true).append(true).open(path)?))
         }
-        None => BoxMakeWriter::new(std::io::stdout),
+        Output::Stdout => BoxMakeWriter::new(std::io::stdout),
+        Output::Stderr => BoxMakeWriter::new(std::io::stderr),
     };
     let form = if config.get(&keys::JSON_LOGS) { Form::Json } else { Form::Text };
     let subscriber = tracing_subscriber::fmt()

@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 pub(super) fn run(options: Options) -> Result<(), Failure> {
     let place = Place::new(&options)?;
     let verbosity = if options.verbose { Verbosity::Debug } else { Verbosity::Configured };
-    logging::init(&place.config, verbosity, None)?;
+    logging::init(&place.config, verbosity, logging::Output::Stdout)?;
     let interpreter = Interpreter::locate(&place.config)?;
     start::runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;

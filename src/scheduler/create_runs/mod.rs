@@ -9,6 +9,7 @@
 
 mod asset_triggered;
 mod custom;
+mod foresee;
 mod next_run;
 mod partitioned;
 #[cfg(test)]
@@ -24,11 +25,12 @@ use slipstream_core::ids::DagId;
 
 use super::start_runs::{self, StartedRuns};
 use crate::store::create_run::{CreatedRun, RunOptions};
-use crate::store::dag_bag::DagBag;
-use crate::store::runs::due;
+use crate::store::dag_bag::{DagBag, Dags};
+use crate::store::runs::due::{self, DueDag};
 use crate::store::{Db, StoreError, Tx, retry};
 
 pub use custom::{CustomAnswer, CustomAnswers, CustomQuestion};
+pub(super) use foresee::{Announced, ForeseenRuns, after, chain, foresee};
 
 /// What the making of runs has to know.
 #[derive(Clone, Debug)]
@@ -175,32 +177,52 @@ impl<'a> Deref for Step<'a> {
     }
 }
 
+/// Dags that need a run.
+struct Due {
+    by_asset: Vec<DueDag>,
+    by_time: Vec<DueDag>,
+    dags: Dags,
+    page: Page,
+}
+
+/// Whether there may be more Dags than were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Full,
+    Last,
+}
+
 impl Step<'_> {
     async fn make(self) -> Result<CreatedRuns, StoreError> {
         let mut made = CreatedRuns { created: self.partitioned().await?, ..CreatedRuns::default() };
         let by_partition: HashSet<DagId> =
             made.created.iter().map(|created| created.run.dag_id.clone()).collect();
 
-        let ready = self.asset_ready().await?;
-        let mut due = due::dags_needing_runs(self.tx, &ready, self.options.batch).await?;
-        let page_is_full = due.len() as i64 >= self.options.batch;
-        due.retain(|dag| self.among.includes(&dag.dag_id));
-        let ids: BTreeSet<DagId> = due.iter().map(|dag| dag.dag_id.clone()).collect();
-        let dags = self.bag.latest(self.tx, &ids).await?;
-        let ready: HashSet<DagId> = ready.into_iter().collect();
-        let (by_asset, by_time): (Vec<_>, Vec<_>) = due
-            .into_iter()
-            .filter(|dag| !by_partition.contains(&dag.dag_id))
-            .partition(|dag| ready.contains(&dag.dag_id));
-
+        let Due { by_asset, by_time, dags, page } = self.due(&by_partition).await?;
         let timed = self.time_based(by_time, &dags).await?;
-        if !timed.created.is_empty() && (page_is_full || timed.more == More::Yes) {
+        if !timed.created.is_empty() && (page == Page::Full || timed.more == More::Yes) {
             made.more = More::Yes;
         }
         made.created.extend(timed.created);
         made.questions = timed.questions;
         made.created.extend(self.asset_triggered(&by_asset, &dags).await?);
         Ok(made)
+    }
+
+    /// The Dags that need a run now, without those that got one for a partition.
+    async fn due(self, by_partition: &HashSet<DagId>) -> Result<Due, StoreError> {
+        let ready = self.asset_ready().await?;
+        let mut due = due::dags_needing_runs(self.tx, &ready, self.options.batch).await?;
+        let page = if due.len() as i64 >= self.options.batch { Page::Full } else { Page::Last };
+        due.retain(|dag| self.among.includes(&dag.dag_id));
+        let ids: BTreeSet<DagId> = due.iter().map(|dag| dag.dag_id.clone()).collect();
+        let dags = self.bag.latest(self.tx, &ids).await?;
+        let ready: HashSet<DagId> = ready.into_iter().collect();
+        let (by_asset, by_time) = due
+            .into_iter()
+            .filter(|dag| !by_partition.contains(&dag.dag_id))
+            .partition(|dag| ready.contains(&dag.dag_id));
+        Ok(Due { by_asset, by_time, dags, page })
     }
 
     /// The Dags for which [`Step::make`] may make something.

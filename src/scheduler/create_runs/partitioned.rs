@@ -22,33 +22,46 @@ use crate::store::dag_bag::{CachedDag, Dags};
 /// that it is noticed.
 const PAGE: i64 = 500;
 
+/// A complete partition with its Dag.
+type RipePartition = (PendingPartition, Arc<CachedDag>);
+
 impl Step<'_> {
     /// Makes a run for each waiting partition that is complete. Their Dags get no other run in this step.
     pub(super) async fn partitioned(self) -> Result<Vec<CreatedRun>, StoreError> {
+        let (ripe, stale) = self.ripe_partitions().await?;
+        partitions::delete_stale(self.tx, &stale).await?;
+        let mut made = Vec::new();
+        for (partition, cached) in &ripe {
+            made.extend(self.partition_run(partition, cached).await?);
+        }
+        Ok(made)
+    }
+
+    /// Waiting partitions that are complete, and the ids of those that no longer fit their Dag. Writes nothing.
+    pub(super) async fn ripe_partitions(self) -> Result<(Vec<RipePartition>, Vec<i64>), StoreError> {
         let mut pending = self.pending_partitions().await?;
         pending.retain(|partition| self.among.includes(&partition.dag_id));
         if pending.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let ids: BTreeSet<DagId> = pending.iter().map(|partition| partition.dag_id.clone()).collect();
         let dags = self.bag.latest(self.tx, &ids).await?;
         let stale = stale(&pending, &dags);
-        partitions::delete_stale(self.tx, &stale).await?;
         pending.retain(|partition| !stale.contains(&partition.id));
 
         let conditions = dags.values().filter_map(|dag| dag.timetable.asset_condition());
         let lookup = Lookup::load(self.tx, conditions).await?;
-        let mut made = Vec::new();
-        for partition in &pending {
+        let mut ripe = Vec::new();
+        for partition in pending {
             let Some(cached) = dags.get(&partition.dag_id) else {
                 tracing::error!(dag_id = %partition.dag_id, "Dag not found in serialized_dag table");
                 continue;
             };
-            if is_complete(partition, &cached.timetable, &lookup) {
-                made.extend(self.partition_run(partition, cached).await?);
+            if is_complete(&partition, &cached.timetable, &lookup) {
+                ripe.push((partition, Arc::clone(cached)));
             }
         }
-        Ok(made)
+        Ok((ripe, stale))
     }
 
     /// Partitions that wait to be complete, the oldest first.

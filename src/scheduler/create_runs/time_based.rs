@@ -17,7 +17,7 @@ use crate::store::runs::due::{self, DueDag, existing_runs};
 use crate::store::runs::run_id::random_end;
 
 /// What is to be done about one due Dag.
-enum Plan {
+pub(super) enum Plan {
     /// Make this run.
     Create(NewRun),
     /// Its run exists already: only say when the next one is.
@@ -33,24 +33,17 @@ impl Step<'_> {
         if due.is_empty() {
             return Ok(made);
         }
-        let existing: HashMap<DagId, _> =
-            existing_runs(self.tx, &due).await?.into_iter().map(|found| (found.dag_id, found.run)).collect();
         let mut next: Vec<(DagId, NextRunFacts)> = Vec::new();
         let mut requests = Vec::new();
         let mut of_request: Vec<&DueDag> = Vec::new();
-        for dag in &due {
-            let Some(cached) = dags.get(&dag.dag_id) else {
-                tracing::error!(dag_id = %dag.dag_id, "Dag not found in serialized_dag table");
-                continue;
-            };
-            match self.plan(dag, cached, existing.get(&dag.dag_id)) {
-                Some(Plan::Create(run)) => {
-                    requests.push(RunRequest { run, dag: Arc::clone(cached) });
+        for (dag, plan) in self.plans(&due, dags).await? {
+            match plan {
+                Plan::Create(run) => {
+                    requests.push(RunRequest { run, dag: Arc::clone(&dags[&dag.dag_id]) });
                     of_request.push(dag);
                 }
-                Some(Plan::Advance(facts)) => next.push((dag.dag_id.clone(), facts)),
-                Some(Plan::Ask(question)) => made.questions.push(question),
-                None => {}
+                Plan::Advance(facts) => next.push((dag.dag_id.clone(), facts)),
+                Plan::Ask(question) => made.questions.push(question),
             }
         }
 
@@ -84,6 +77,25 @@ impl Step<'_> {
         due::set_next_runs(self.tx, &next).await?;
         due::set_full(self.tx, &full).await?;
         Ok(made)
+    }
+
+    /// What is to be done about each due Dag; one for which there is nothing to do is left out. Writes nothing.
+    pub(super) async fn plans<'d>(
+        self,
+        due: &'d [DueDag],
+        dags: &Dags,
+    ) -> Result<Vec<(&'d DueDag, Plan)>, StoreError> {
+        let existing: HashMap<DagId, _> =
+            existing_runs(self.tx, due).await?.into_iter().map(|found| (found.dag_id, found.run)).collect();
+        let mut plans = Vec::with_capacity(due.len());
+        for dag in due {
+            let Some(cached) = dags.get(&dag.dag_id) else {
+                tracing::error!(dag_id = %dag.dag_id, "Dag not found in serialized_dag table");
+                continue;
+            };
+            plans.extend(self.plan(dag, cached, existing.get(&dag.dag_id)).map(|plan| (dag, plan)));
+        }
+        Ok(plans)
     }
 
     /// What to do about a due Dag; `None`, with a line in the log, for nothing.
