@@ -110,6 +110,10 @@ test-kubernetes: build ## KubernetesExecutor against a small API server that run
 test-shadow: build ## `scheduler --shadow` beside a stock deployment finds no difference, and finds forged ones, on both databases (minutes)
 	set -e; for db in postgres sqlite; do tests/support/with_postgres.sh $(VENV)/bin/python tests/shadow/shadow.py $$db; done
 
+.PHONY: test-debug
+test-debug: build ## `slipstream debug dump` and SIGUSR2 to every process of a running deployment (a minute)
+	$(VENV)/bin/python tests/debug/debug.py
+
 .PHONY: test-ui
 test-ui: build ## The page in Airflow's UI, in a headless Chromium (minutes; installs Chromium)
 	tests/ui/run.sh $(ARGS)

@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod dag_processor;
 mod db;
+mod debug;
 mod detach;
 mod events;
 mod exit;
@@ -46,6 +47,7 @@ enum Command {
     Config(config::Options),
     Triggers(triggers::Options),
     Db(db::Options),
+    Debug(debug::Options),
     Events(events::Options),
     Tokens(tokens::Options),
     /// Show the versions of Slipstream and of the Airflow that it works with.
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Config(options) => config::run(&options),
         Command::Triggers(options) => triggers::run(options),
         Command::Db(options) => db::run(&options),
+        Command::Debug(options) => debug::run(&options),
         Command::Events(options) => events::run(options),
         Command::Tokens(options) => tokens::run(options),
         Command::Version => version::run(),

@@ -132,9 +132,18 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let python = UsersPython::find(&config).await;
     let links = Links { executors, reports, python, events: Some(events) };
     let scheduler = Scheduler::start(db, &config, end, links, &hostname).await.map_err(Failure::failed)?;
+    let place = Place::of(&config);
+    if let Err(error) = place.prepare() {
+        tracing::warn!(%error, "there is no folder for sockets");
+    }
+    place.forget_dead_schedulers();
+    let socket = place.debug_socket(std::process::id());
+    let desk = tokio::spawn(scheduler.desk().serve(socket, shutdown.clone()));
     let sources = sources::start(&sources, &context);
     let done = scheduler.run(shutdown).await.map_err(Failure::failed);
     sources.stop(LEAVING).await;
+    // It removes its socket.
+    let _ = tokio::time::timeout(LEAVING, desk).await;
     done
 }
 

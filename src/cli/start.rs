@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::config::{Config, FileState, keys};
-use crate::runtime::{Shutdown, hostname};
+use crate::runtime::{Shutdown, hostname, process};
 use crate::store::runs::carrier;
 use crate::store::{Access, Db, migration, own_tables};
 use crate::telemetry::logging::{self, Output};
@@ -61,25 +61,28 @@ where
     let _pid_file = pid.as_deref().map(PidFile::hold).transpose()?;
     announce(name, &config);
     if access == Access::ReadOnly {
-        return runtime()?.block_on(run(config, access, work));
+        return runtime()?.block_on(run(name, config, access, work));
     }
     let page = if name == "scheduler" { metrics::Page::Served } else { metrics::Page::Missing };
     metrics::init(&config, page);
     if let Some(share) = traces::init(&config) {
         carrier::trace(share);
     }
-    let done = runtime()?.block_on(run(config, access, work));
+    let done = runtime()?.block_on(run(name, config, access, work));
     metrics::flush();
     traces::flush();
     done
 }
 
-async fn run<F, W>(config: Config, access: Access, work: W) -> Result<(), Failure>
+async fn run<F, W>(name: &str, config: Config, access: Access, work: W) -> Result<(), Failure>
 where
     W: FnOnce(Started) -> F,
     F: Future<Output = Result<(), Failure>>,
 {
     let shutdown = Shutdown::on_signals()?;
+    if name != "scheduler" {
+        tokio::spawn(process::tell_on_signal());
+    }
     let db = database_for(&config, access).await?;
     let hostname = hostname(&config.get(&keys::core::HOSTNAME_CALLABLE));
     work(Started { config, db, hostname, shutdown }).await

@@ -88,6 +88,8 @@ impl Shared {
 #[derive(Debug, Default)]
 struct Held {
     work: HashMap<WorkloadKey, Entry>,
+    /// The worker that is connected.
+    worker_pid: Option<i32>,
 }
 
 #[derive(Debug)]
@@ -177,6 +179,11 @@ impl LocalExecutor {
         self.held.lock().work.keys().filter_map(id).collect()
     }
 
+    /// The worker's process, while it is connected.
+    pub fn worker_pid(&self) -> Option<i32> {
+        self.held.lock().worker_pid
+    }
+
     /// Takes the work out of the queue, or ends its process; `TaskEnded` follows in either case (`revoke_task`).
     pub fn kill(&self, key: WorkloadKey) {
         let _ = self.commands.send(ToWorker::Kill { key });
@@ -251,7 +258,12 @@ impl Link {
     async fn run(mut self) {
         loop {
             let end = match self.connect().await {
-                Ok(stream) => self.talk(stream).await,
+                Ok(stream) => {
+                    self.held.lock().worker_pid = stream.peer_cred().ok().and_then(|worker| worker.pid());
+                    let end = self.talk(stream).await;
+                    self.held.lock().worker_pid = None;
+                    end
+                }
                 Err(error) => {
                     tokio::time::sleep(LONG_PAUSE).await;
                     End::Lost(error)

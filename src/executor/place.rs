@@ -66,6 +66,46 @@ impl Place {
         self.folder.join(format!("{}.tasks", self.name))
     }
 
+    /// The socket at which a scheduler with this process id is asked about itself.
+    pub fn debug_socket(&self, pid: u32) -> PathBuf {
+        self.folder.join(format!("{}-{pid}.sock", self.debug()))
+    }
+
+    /// The sockets of that kind that are there, with the process ids in their names; those of processes that were killed are
+    /// among them.
+    pub fn debug_sockets(&self) -> Vec<(u32, PathBuf)> {
+        let prefix = format!("{}-", self.debug());
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut found: Vec<(u32, PathBuf)> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let pid = name.strip_prefix(&prefix)?.strip_suffix(".sock")?.parse().ok()?;
+                Some((pid, entry.path()))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Removes the sockets of schedulers that were killed.
+    pub fn forget_dead_schedulers(&self) {
+        for (pid, socket) in self.debug_sockets() {
+            if !Path::new(&format!("/proc/{pid}")).exists() {
+                // Another scheduler may have done it.
+                let _ = fs::remove_file(socket);
+            }
+        }
+    }
+
+    /// Where [`Place::debug_sockets`] are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn debug(&self) -> String {
+        self.name.replace("worker-", "debug-")
+    }
+
     /// Makes the folder, for this user only.
     ///
     /// # Errors
@@ -104,6 +144,29 @@ mod tests {
         let home = format!("/{}", "deep/".repeat(40));
         let socket = Place::new(Path::new(&home), "x", Path::new(&home), Path::new("/tmp")).socket();
         assert!(socket.starts_with("/tmp") && socket.as_os_str().len() < 104, "{}", socket.display());
+    }
+
+    #[test]
+    fn the_longest_folder_leaves_room_for_every_socket() {
+        for length in 20..120 {
+            let folder = format!("/{}", "d".repeat(length));
+            let place = Place::new(Path::new("/a"), "x", Path::new(&folder), Path::new("/tmp"));
+            // Paths of sockets have 107 bytes and an end.
+            assert!(place.debug_socket(4_194_304).as_os_str().len() <= 107, "{length}");
+        }
+    }
+
+    #[test]
+    fn the_sockets_of_schedulers_are_found_by_their_processes() {
+        let home = tempfile::tempdir().unwrap();
+        let place = Place::new(home.path(), "x", &home.path().join("run"), Path::new("/tmp"));
+        assert_eq!(place.debug_sockets(), []);
+        place.prepare().unwrap();
+        for pid in [9, 7] {
+            fs::write(place.debug_socket(pid), "").unwrap();
+        }
+        fs::write(place.socket(), "").unwrap();
+        assert_eq!(place.debug_sockets(), [(7, place.debug_socket(7)), (9, place.debug_socket(9))]);
     }
 
     #[test]

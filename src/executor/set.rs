@@ -116,6 +116,11 @@ impl Executors {
         Some((index, self.all.get(&index)?))
     }
 
+    /// Each of them with its place.
+    pub fn all(&self) -> impl Iterator<Item = (ExecutorIndex, &Executor)> {
+        self.all.iter().map(|(index, executor)| (*index, executor))
+    }
+
     /// The hosted ones.
     pub fn hosted(&self) -> impl Iterator<Item = (ExecutorIndex, &HostedExecutor)> {
         self.all.iter().filter_map(|(index, executor)| match executor {

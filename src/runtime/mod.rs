@@ -1,8 +1,9 @@
-//! What every role needs of the process it runs in: its name on the network, and when it is asked to stop,
-//! and how its parts wake each other.
+//! What every role needs of the process it runs in: its name on the network, its memory, when it is asked to stop, and how its
+//! parts wake each other.
 
 mod event_wake;
 mod hostname;
+pub mod process;
 mod shutdown;
 mod user;
 

@@ -22,7 +22,8 @@ impl Shutdown {
         (Asker { ask }, Self { asked })
     }
 
-    /// Asked by SIGTERM or SIGINT. From now on these signals no longer end the process.
+    /// Asked by SIGTERM or SIGINT. From now on these signals no longer end the process, and SIGUSR2, which asks Airflow's
+    /// scheduler for its state, does not either.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -30,6 +31,8 @@ impl Shutdown {
         let (asker, shutdown) = Self::by_hand();
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
+        // Once asked for, a signal keeps its handler for good.
+        drop(signal(SignalKind::user_defined2())?);
         tokio::spawn(async move {
             loop {
                 let name = tokio::select! {

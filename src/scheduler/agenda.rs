@@ -93,6 +93,31 @@ impl Agenda {
         !self.named.is_empty() || !self.numbered.is_empty()
     }
 
+    /// How many runs wait to be examined.
+    pub(super) fn runs(&self) -> usize {
+        self.named.len() + self.numbered.len()
+    }
+
+    /// The moments at which runs are to be looked at, the earliest first.
+    pub(super) fn moments(&self) -> impl Iterator<Item = (DateTime<Utc>, &BTreeSet<i64>)> {
+        self.later.iter().map(|(at, runs)| (*at, runs))
+    }
+
+    /// The steps to be taken, by name.
+    pub(super) fn steps(&self) -> Vec<&'static str> {
+        let steps = [
+            (self.create_runs, "create runs"),
+            (self.triggers, "learn triggers"),
+            (self.commands, "find commands"),
+            (self.start_runs, "start runs"),
+            (self.has_runs(), "examine runs"),
+            (self.enqueue, "queue task instances"),
+            (self.deadlines, "deadlines"),
+            (self.callbacks, "callbacks"),
+        ];
+        steps.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect()
+    }
+
     /// When the next run wants to be looked at.
     pub(super) fn next(&self) -> Option<DateTime<Utc>> {
         self.later.keys().next().copied()

@@ -66,6 +66,23 @@ impl Scheduler {
         (first - now).to_std().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1))
     }
 
+    /// When the database is looked at next, and for what.
+    pub(super) fn looks_at_the_database(&self, now: DateTime<Utc>) -> Vec<(&'static str, DateTime<Utc>)> {
+        let clocks = &self.clocks;
+        let lively = now < clocks.lively_until;
+        let mut looks = vec![
+            ("heartbeat of the job", later(clocks.heartbeat, self.options.heartbeat)),
+            ("poll for what waits", later(clocks.poll, self.options.poll)),
+            ("look for running runs that others changed", later(clocks.deep_poll, self.options.deep_poll)),
+            ("examine every running run", later(clocks.reexamine, self.options.reexamine)),
+        ];
+        looks.extend(lively.then(|| ("glance at new runs", later(clocks.glance, GLANCE))));
+        looks.extend(clocks.next_due.map(|due| ("next run of a timetable", due)));
+        // Before the first round all of it is due since ever.
+        looks.iter_mut().for_each(|(_, at)| *at = (*at).max(now - TimeDelta::days(1)));
+        looks
+    }
+
     /// Asks the database again in the next round.
     pub(super) fn poll_soon(&mut self) {
         self.clocks.poll = DateTime::<Utc>::MIN_UTC;

@@ -33,18 +33,6 @@ impl Scheduler {
         gauge("executor.running_tasks", "running", slots.occupied);
     }
 
-    /// Writes to the log what the executors hold (`_debug_dump` in Airflow).
-    pub(super) fn dump_executors(&self) {
-        let held: Vec<String> = self.executors.held_tasks().iter().map(ToString::to_string).collect();
-        let free = self.executors.rooms().values().fold(0_i64, |sum, room| sum.saturating_add(room.batch));
-        tracing::info!(
-            slots_occupied = self.executors.slots_occupied(),
-            slots_available = free,
-            task_instances = held.join(" "),
-            "SIGUSR2 (12) received, printing debug: state of the executors"
-        );
-    }
-
     /// Sends the span of a run that has ended, beside the loop.
     pub(super) fn trace(&self, run: i64, state: RunState) {
         if traces::is_on() {

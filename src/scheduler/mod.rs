@@ -8,6 +8,7 @@ mod commands;
 mod conclude;
 pub mod create_runs;
 mod custom_timetables;
+pub mod debug;
 pub mod duties;
 mod duties_due;
 mod enqueue;

@@ -5,16 +5,17 @@
 //! one leaves the others done.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::executor::ExecutorIndex;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::agenda::Agenda;
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
+use super::debug::{Progress, Question, Rounds};
 use super::duties::metrics::TiGauges;
 use super::duties_due::DutyOptions;
 use super::event_tasks::EventMemory;
@@ -102,8 +103,11 @@ pub struct Scheduler {
     wake: Arc<Notify>,
     pub(super) ti_gauges: TiGauges,
     pub(super) round: Round,
-    /// SIGUSR2 asks for the state of the executor.
-    dump: Option<Signal>,
+    pub(super) rounds: Rounds,
+    pub(super) progress: Progress,
+    /// Who asks for the state of the loop sends a question here.
+    pub(super) ask: UnboundedSender<Question>,
+    pub(super) questions: UnboundedReceiver<Question>,
 }
 
 /// Whether a cluster policy changes new task instances.
@@ -137,6 +141,7 @@ impl Scheduler {
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
         executors.begin(job.0);
         let wake = Arc::new(Notify::new());
+        let (ask, questions) = unbounded_channel();
         metrics::incr("job_start", &[]);
         let listeners = Listeners::new(python.service.clone(), python.wishes);
         listeners.lifecycle(Lifecycle::Starting, job);
@@ -175,7 +180,10 @@ impl Scheduler {
             clocks: Clocks::new(now),
             ti_gauges: TiGauges::default(),
             round: Round::Idle,
-            dump: signal(SignalKind::user_defined2()).ok(),
+            rounds: Rounds::default(),
+            progress: Progress::new(),
+            ask,
+            questions,
         })
     }
 
@@ -189,7 +197,7 @@ impl Scheduler {
         let mut pause = Duration::from_millis(100);
         let mut loops = 0;
         while !shutdown.is_asked() {
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             // A database that does not answer must not keep the scheduler from ending. What is cut off is rolled back.
             let round = tokio::select! {
                 round = self.tick(Utc::now()) => round,
@@ -206,7 +214,10 @@ impl Scheduler {
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
             }
-            metrics::timing("scheduler.scheduler_loop_duration", began.elapsed(), &[]);
+            let took = began.elapsed();
+            metrics::timing("scheduler.scheduler_loop_duration", took, &[]);
+            self.rounds.add(took, Instant::now());
+            self.answer_questions();
             self.measure_executor();
             loops = self.options.end.count(loops, std::mem::replace(&mut self.round, Round::Idle));
             if self.options.end.is_reached(loops) {
@@ -240,12 +251,13 @@ impl Scheduler {
             return;
         }
         let until = self.wake_at(Utc::now());
+        self.progress.at("wait");
         tokio::select! {
             report = self.reports.recv() => if let Some((from, event)) = report { self.note(from, event) },
             () = tokio::time::sleep(until) => {}
             () = self.wake.notified() => self.agenda.create_runs |= self.custom.has_answers(),
             () = hinted(self.events.as_ref()) => {}
-            () = asked(self.dump.as_mut()) => self.dump_executors(),
+            question = self.questions.recv() => if let Some(question) = question { self.answer(question) },
             () = shutdown.asked() => {}
         }
     }
@@ -312,40 +324,51 @@ impl Scheduler {
     /// One round. Every step takes the time anew: what it reads may be younger than the round. A step that fails for a
     /// reason of its own does not keep the others from being done; it comes again when a poll finds its work.
     async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.progress.at("heartbeat");
         self.heartbeat(now).await;
         self.drain();
         self.take_hints();
+        self.progress.at("poll");
         passing("poll", self.look_around(now).await)?;
         for run in self.preparing.collect() {
             self.agenda.look_at(run);
         }
         self.agenda.ripen(now);
         if self.agenda.create_runs {
+            self.progress.at("create runs");
             passing("create runs", self.create_runs(Utc::now()).await)?;
         }
         if self.agenda.triggers {
+            self.progress.at("learn triggers");
             passing("learn triggers", self.learn_triggers().await)?;
         }
         if self.agenda.commands {
+            self.progress.at("find commands");
             passing("find commands", self.find_commands(Utc::now()).await)?;
         }
         if self.agenda.start_runs {
+            self.progress.at("start runs");
             passing("start runs", self.start_runs(Utc::now()).await)?;
         }
         if self.agenda.has_runs() {
+            self.progress.at("examine runs");
             passing("examine runs", self.examine_runs(Utc::now()).await)?;
         }
         if !self.ended.is_empty() {
             self.round = Round::Busy;
+            self.progress.at("executor events");
             passing("executor events", self.process_all_ended(Utc::now()).await)?;
         }
         if self.agenda.enqueue {
+            self.progress.at("queue task instances");
             passing("queue task instances", self.enqueue(Utc::now()).await)?;
         }
         if self.agenda.deadlines || self.agenda.callbacks {
+            self.progress.at("deadlines and callbacks");
             passing("deadlines and callbacks", self.deadlines_and_callbacks(Utc::now()).await)?;
         }
         if let Some(duty) = self.timers.due(now) {
+            self.progress.at(duty.name());
             self.duty(duty, now).await;
             self.timers.done(duty, Utc::now());
         }
@@ -378,16 +401,6 @@ const LAST_ROUND: Duration = Duration::from_secs(5);
 
 /// How long hosted executors may take to end.
 const EXECUTORS_END: Duration = Duration::from_secs(15);
-
-/// Returns at the next signal.
-async fn asked(signal: Option<&mut Signal>) {
-    if let Some(signal) = signal
-        && signal.recv().await.is_some()
-    {
-        return;
-    }
-    std::future::pending().await
-}
 
 /// Returns when the event engine has done something.
 async fn hinted(events: Option<&EventWake>) {

@@ -38,6 +38,27 @@ pub enum Duty {
     ConnectionTests,
 }
 
+impl Duty {
+    /// Its name in the state that `slipstream debug dump` shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Orphans => "duty: orphans",
+            Self::TriggerTimeouts => "duty: trigger timeouts",
+            Self::AwaitingInputTimeouts => "duty: timeouts of people's answers",
+            Self::Backfills => "duty: backfills",
+            Self::PoolMetrics => "duty: metrics of pools",
+            Self::TiMetrics => "duty: metrics of task instances",
+            Self::RunMetrics => "duty: metrics of runs",
+            Self::HeartbeatTimeouts => "duty: heartbeat timeouts",
+            Self::PausedDags => "duty: runs of paused Dags",
+            Self::StuckInQueued => "duty: stuck in queued",
+            Self::AssetOrphanage => "duty: assets that nothing refers to",
+            Self::UnreferencedTriggers => "duty: triggers that nothing waits for",
+            Self::ConnectionTests => "duty: connection tests",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Armed {
     duty: Duty,
@@ -82,6 +103,11 @@ impl Timers {
         for armed in self.armed.iter_mut().filter(|armed| armed.duty == duty) {
             armed.next = armed.next.min(at);
         }
+    }
+
+    /// When each duty is due.
+    pub fn moments(&self) -> impl Iterator<Item = (Duty, DateTime<Utc>)> {
+        self.armed.iter().map(|armed| (armed.duty, armed.next))
     }
 
     /// When the next duty is due.

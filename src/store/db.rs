@@ -17,6 +17,18 @@ pub struct Db {
     inner: DatabaseConnection,
     dialect: Dialect,
     access: Access,
+    most: u32,
+}
+
+/// The connections of one process with the metadata database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Connections {
+    /// Most.
+    pub most: u32,
+    /// Open.
+    pub open: u32,
+    /// Open and not in use.
+    pub idle: u32,
 }
 
 /// What may be done through a connection.
@@ -88,7 +100,7 @@ impl Db {
         }
         let inner =
             Database::connect(options).await.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        Ok(Self { inner, dialect: target.dialect, access })
+        Ok(Self { inner, dialect: target.dialect, access, most: target.max_connections })
     }
 
     /// Starts a transaction; on SQLite it takes the write lock at once, so that it cannot fail halfway. One that only
@@ -110,6 +122,21 @@ impl Db {
             TransactionOptions { isolation_level, access_mode, sqlite_transaction_mode: Some(mode) };
         let inner = self.inner.begin_with_options(options).await?;
         Ok(Tx { inner, dialect: self.dialect, access: self.access })
+    }
+
+    /// How many connections there are at this moment.
+    pub fn connections(&self) -> Connections {
+        let (open, idle) = match self.dialect {
+            Dialect::Postgres => {
+                let pool = self.inner.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+            Dialect::Sqlite => {
+                let pool = self.inner.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+        };
+        Connections { most: self.most, open, idle: u32::try_from(idle).unwrap_or(u32::MAX) }
     }
 
     /// Closes the pool.
@@ -388,7 +415,7 @@ mod tests {
             let mut options = ConnectOptions::new(url);
             options.connect_lazy(true).sqlx_logging(false);
             let inner = Database::connect(options).await.unwrap();
-            let db = Db { inner, dialect: Dialect::Postgres, access: Access::Write };
+            let db = Db { inner, dialect: Dialect::Postgres, access: Access::Write, most: 1 };
             let error = db.begin().await.err().unwrap();
             assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
             server.abort();

@@ -41,7 +41,7 @@ pub mod triggers;
 pub mod watch;
 pub mod withdrawn;
 
-pub use db::{Access, Conn, Db, Target, Tx, retry};
+pub use db::{Access, Conn, Connections, Db, Target, Tx, retry};
 pub use error::StoreError;
 pub use row::Row;
 pub use sql::{Dialect, Kind, Param, Sql};

@@ -121,6 +121,16 @@ impl Seen {
         self.at.insert(run, at);
     }
 
+    /// How many runs are known.
+    pub fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.at.is_empty()
+    }
+
     /// Has every running run looked at again.
     pub fn forget_all(&mut self) {
         self.at.clear();

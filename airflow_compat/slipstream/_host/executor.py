@@ -28,6 +28,7 @@ def main(sock: socket, settings: dict[str, Any]) -> None:
     os.setpgid(0, 0)
     hello.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hello.survive_debug_signal()
     leave_ending_to_the_parent()
     # Neither watchers nor tasks that an executor forks may hold the socket.
     os.register_at_fork(after_in_child=sock.close)

@@ -24,6 +24,7 @@ def main(sock: socket, settings: dict) -> None:
     del settings
     hello.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hello.survive_debug_signal()
     # Operations work on the database with Airflow's own functions, as the scheduler and the dag processor do.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     airflow = hello.import_airflow(sock)

@@ -31,6 +31,7 @@ def main(sock: socket.socket, settings: dict) -> None:
     """Import, say hello, then serve until the parent closes the socket."""
     kind, skip = settings["kind"], settings["skip"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hello.survive_debug_signal()
     airflow = hello.import_airflow(sock)
     try:
         target, added = preload.load(kind, skip)
