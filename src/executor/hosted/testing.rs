@@ -62,8 +62,8 @@ impl House {
         let there = async {
             loop {
                 match std::fs::read_to_string(&file) {
-                    Ok(text) if !text.is_empty() || !name.starts_with("given") => return text,
-                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                    Ok(text) => return text,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
         };
