@@ -29,10 +29,9 @@ enum What {
     Reference,
 }
 
-#[allow(clippy::print_stdout)]
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     if let Some(What::Reference) = options.what {
-        print!("{}", reference::markdown());
+        super::say::text(format_args!("{}", reference::markdown()));
         return Ok(());
     }
     let config = Config::load()?;
@@ -42,11 +41,11 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         let found = found.ok_or_else(|| {
             Failure::new(Exit::Config, format!("[{section}] {key} is not an option that Slipstream reads"))
         })?;
-        println!("{}", found.shown);
+        say!("{}", found.shown);
         return Ok(());
     }
     let (file, _) = config.file();
-    println!("# {}", file.display());
+    say!("# {}", file.display());
     let mut section = "";
     for option in config.effective() {
         if options.changed && option.source == Source::Default {
@@ -54,12 +53,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
         if option.section != section {
             section = option.section;
-            println!("\n[{section}]");
+            say!("\n[{section}]");
         }
-        println!("{} = {}  # {}", option.name, option.shown.replace('\n', "\n    "), option.source);
+        say!("{} = {}  # {}", option.name, option.shown.replace('\n', "\n    "), option.source);
     }
     for note in config.notes() {
-        println!("\n# {note}");
+        say!("\n# {note}");
     }
     Ok(())
 }

@@ -30,7 +30,6 @@ enum What {
     },
 }
 
-#[allow(clippy::print_stdout)]
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     if let What::Drop { yes: false } = options.what {
         return Err(Failure::usage(
@@ -43,11 +42,11 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         match options.what {
             What::Migrate => {
                 own_tables::migrate(&db).await?;
-                println!("The tables of Slipstream are up to date.");
+                say!("The tables of Slipstream are up to date.");
             }
             What::Drop { .. } => {
                 own_tables::drop(&db).await?;
-                println!("The tables of Slipstream are removed.");
+                say!("The tables of Slipstream are removed.");
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ enum What {
     },
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr)]
+#[allow(clippy::print_stderr)]
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let What::Dump { pid, json } = options.what;
     let place = Place::of(&Config::load()?);
@@ -41,7 +41,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     for (pid, dump) in found {
         match dump {
             Ok(dump) => {
-                println!("{}", if json { dump.state.to_string() } else { dump.text });
+                say!("{}", if json { dump.state.to_string() } else { dump.text });
                 told += 1;
             }
             Err(error) => {

@@ -1,5 +1,9 @@
 //! The command line: one file per command, each of which reads as a recipe.
 
+// Its macro is for all that follow.
+#[macro_use]
+mod say;
+
 mod check;
 mod config;
 mod dag_processor;

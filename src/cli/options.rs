@@ -2,11 +2,20 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::telemetry::logging::Verbosity;
 
 use super::exit::Failure;
+
+/// Reads a moment.
+///
+/// # Errors
+/// Says how it is written.
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse().map_err(|_| "a time is written with its zone, as in 2026-01-31T12:00:00Z".to_owned())
+}
 
 /// Where a process leaves its traces.
 #[derive(Args, Debug, Clone)]

@@ -60,7 +60,6 @@ impl From<RightOption> for Right {
     }
 }
 
-#[allow(clippy::print_stdout)]
 pub(super) fn run(options: Options) -> Result<(), Failure> {
     start::with_events(async |_, db| {
         match options.what {
@@ -74,7 +73,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
                 if let Err(StoreError::Refused(_)) = made {
                     return Err(Failure::new(Exit::Failed, format!("there is a token `{name}` already")));
                 }
-                println!("{}", made?);
+                say!("{}", made?);
             }
             What::List => {
                 for token in tokens::list(db).await? {
@@ -83,14 +82,14 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
                     let expires = token.expires_at.map_or("never expires".to_owned(), |at| {
                         format!("expires {}", at.format("%Y-%m-%d %H:%M UTC"))
                     });
-                    println!("{}\t{}\t{}\t{expires}", token.name, namespaces.join(","), rights.join(","));
+                    say!("{}\t{}\t{}\t{expires}", token.name, namespaces.join(","), rights.join(","));
                 }
             }
             What::Remove { name } => {
                 if tokens::remove(db, &name).await?.is_none() {
                     return Err(Failure::new(Exit::Failed, format!("there is no token `{name}`")));
                 }
-                println!("The token `{name}` is removed.");
+                say!("The token `{name}` is removed.");
             }
         }
         Ok(())

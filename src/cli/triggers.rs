@@ -184,7 +184,6 @@ pub(super) fn run_replay(options: Replay) -> Result<(), Failure> {
     start::with_events(async |config, db| replay(options, config, db).await)
 }
 
-#[allow(clippy::print_stdout)]
 async fn work(what: What, config: &Config, db: &Db) -> Result<(), Failure> {
     let now = Utc::now();
     match what {
@@ -193,33 +192,33 @@ async fn work(what: What, config: &Config, db: &Db) -> Result<(), Failure> {
         What::Add(add) => {
             let new = external(add)?;
             let id = triggers::add(db, &new, now).await?;
-            println!("Added trigger {} ({id}).", new.name);
+            say!("Added trigger {} ({id}).", new.name);
         }
         What::Pause { name } => {
             triggers::pause(db, &name, now).await?;
-            println!("Paused {name}.");
+            say!("Paused {name}.");
         }
         What::Resume { name } => {
             triggers::resume(db, &name, now).await?;
-            println!("Resumed {name}.");
+            say!("Resumed {name}.");
         }
         What::Delete { name } => {
             triggers::delete(db, &name).await?;
-            println!("Deleted {name}.");
+            say!("Deleted {name}.");
         }
         What::Test { name, positions } => test(config, db, &name, &positions).await?,
         What::Explain(explain) => {
             for line in triggers::explain(db, &about(explain), now).await? {
-                println!("{line}");
+                say!("{line}");
             }
         }
         What::Retry { name, position } => {
             let tried = triggers::retry(&mut engine(config, db)?, &name, which(position), now).await?;
-            println!("Tried again: {tried}.");
+            say!("Tried again: {tried}.");
         }
         What::Skip { name, position } => {
             let skipped = triggers::skip(db, &name, which(position), now).await?;
-            println!("Skipped: {skipped}.");
+            say!("Skipped: {skipped}.");
         }
         What::Replay(options) => replay(options, config, db).await?,
     }
@@ -236,8 +235,10 @@ fn engine(config: &Config, db: &Db) -> Result<Engine, Failure> {
     Ok(Engine::new(db.clone(), options, LogWake::new(), EventWake::default(), Asker::python(config)))
 }
 
-#[allow(clippy::print_stdout)]
 async fn replay(options: Replay, config: &Config, db: &Db) -> Result<(), Failure> {
+    if options.to.is_some_and(|to| to < options.from) {
+        return Err(Failure::usage("--to lies before --from: there are no events to replay".to_owned()));
+    }
     let stretch = (Position(options.from), Position(options.to.unwrap_or(i64::MAX)));
     let mode = if options.dry_run { Mode::None } else { Mode::Real };
     let mut engine = engine(config, db)?;
@@ -248,9 +249,9 @@ async fn replay(options: Replay, config: &Config, db: &Db) -> Result<(), Failure
             (Before::Not, true) => "would fire",
             (Before::Not, false) => "fired",
         };
-        println!("event {}: {what}: {}", one.position, one.reason);
+        say!("event {}: {what}: {}", one.position, one.reason);
     }
-    println!("Firings: {}.", fired.iter().filter(|one| one.before == Before::Not).count());
+    say!("Firings: {}.", fired.iter().filter(|one| one.before == Before::Not).count());
     Ok(())
 }
 
@@ -294,7 +295,6 @@ fn about(explain: Explain) -> About {
     }
 }
 
-#[allow(clippy::print_stdout)]
 async fn list(db: &Db, dag: Option<&str>, as_json: bool) -> Result<(), Failure> {
     let parked = dead_letters::counts(db).await?;
     for row in registry::all(db).await? {
@@ -305,7 +305,7 @@ async fn list(db: &Db, dag: Option<&str>, as_json: bool) -> Result<(), Failure> 
         if as_json {
             let mut told = to_json(&row);
             told["parked"] = letters.into();
-            println!("{told}");
+            say!("{told}");
         } else {
             let target = match &row.task_id {
                 Some(task_id) => format!("{}.{task_id}", row.dag_id),
@@ -315,7 +315,7 @@ async fn list(db: &Db, dag: Option<&str>, as_json: bool) -> Result<(), Failure> 
             if let Some(why) = triggers::left_out(&row) {
                 note.push_str(&format!("  left out: {}", why.lines().next().unwrap_or_default()));
             }
-            println!("{:<40} {:<8} {:<9} {target}{note}", row.name, row.status, row.origin);
+            say!("{:<40} {:<8} {:<9} {target}{note}", row.name, row.status, row.origin);
         }
     }
     Ok(())
@@ -329,38 +329,36 @@ fn to_json(row: &TriggerRow) -> Value {
     })
 }
 
-#[allow(clippy::print_stdout)]
 async fn show(db: &Db, name: &str) -> Result<(), Failure> {
     let row = registry::named(db, name).await?;
-    println!("{:#}", to_json(&row));
+    say!("{:#}", to_json(&row));
     if let Err(error) = TriggerSpec::from_json(&row.spec) {
-        println!("left out: {error}");
+        say!("left out: {error}");
     }
     for letter in dead_letters::parked(db, row.id).await? {
-        println!(
+        say!(
             "parked: event {} {}: {} (attempts: {})",
-            letter.position, letter.run_id, letter.error, letter.attempts
+            letter.position,
+            letter.run_id,
+            letter.error,
+            letter.attempts
         );
     }
     for saved in progress::of_trigger(db, row.id).await? {
         let (run, key) = (&saved.key.run_id, &saved.key.correlation);
-        println!("remembers [{run}] [{key}] up to event {}: {}", saved.position, saved.progress["state"]);
+        say!("remembers [{run}] [{key}] up to event {}: {}", saved.position, saved.progress["state"]);
     }
     for firing in firings::list(db, firings::Of::Trigger(row.id), 10).await? {
         let run = firing.result_run_id.as_ref().map(ToString::to_string).unwrap_or_default();
         let reason = firing.reason.unwrap_or_default();
-        println!("fired at event {}: {} {run} {reason}", firing.position, firing.status);
+        say!("fired at event {}: {} {run} {reason}", firing.position, firing.status);
     }
     for decision in decisions::of_trigger(db, row.id, None, 10).await? {
-        println!(
-            "event {} {}: {}: {}",
-            decision.position, decision.run_id, decision.verdict, decision.reason
-        );
+        say!("event {} {}: {}: {}", decision.position, decision.run_id, decision.verdict, decision.reason);
     }
     Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 async fn test(config: &Config, db: &Db, name: &str, positions: &[i64]) -> Result<(), Failure> {
     let row = registry::named(db, name).await?;
     let spec = TriggerSpec::from_json(&row.spec).map_err(Failure::failed)?;
@@ -368,7 +366,11 @@ async fn test(config: &Config, db: &Db, name: &str, positions: &[i64]) -> Result
     let asker = Asker::python(config);
     let tried = triggers::try_out(&spec, (&row.dag_id, None, row.id), &events, &asker, Utc::now()).await;
     for (event, tried) in events.iter().zip(tried) {
-        println!("event {} ({}): {}: {}", event.position, event.key, tried.verdict, tried.reason);
+        say!("event {} ({}): {}: {}", event.position, event.key, tried.verdict, tried.reason);
+    }
+    let absent = |position: &&i64| !events.iter().any(|event| event.position == Position(**position));
+    for position in positions.iter().filter(absent) {
+        say!("event {position}: not in the log, or not any more");
     }
     Ok(())
 }

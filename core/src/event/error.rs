@@ -8,6 +8,9 @@ pub enum SpecError {
         "the trigger is written in version {0} of the language, and only version 1 is known: use matching versions of the Python package and the scheduler"
     )]
     Version(String),
+    /// It does not say in which version it is written.
+    #[error("the trigger does not say in which version of the language it is written: add `\"version\": 1`")]
+    NoVersion,
     /// A part is absent or of another shape.
     #[error("the trigger's `{place}` is not usable: {problem}")]
     Part {

@@ -57,7 +57,8 @@ impl TriggerSpec {
         let part = Part::new("trigger", value, &["version", "name", "on", "do", "at_most"])?;
         match part.get("version") {
             Some(version) if version.as_u64() == Some(1) => {}
-            other => return Err(SpecError::Version(other.map_or("none".to_owned(), Value::to_string))),
+            Some(other) => return Err(SpecError::Version(other.to_string())),
+            None => return Err(SpecError::NoVersion),
         }
         let mut reader = Reader::default();
         let condition = reader.condition(part.need("on")?)?;

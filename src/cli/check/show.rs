@@ -5,7 +5,6 @@ use serde_json::json;
 use super::finding::{Report, Verdict};
 
 /// For people: one line per finding, what is wrong last, where the eye is.
-#[allow(clippy::print_stdout)]
 pub(super) fn table(report: &Report) {
     let mut rows: Vec<_> = report.findings.iter().collect();
     rows.sort_by_key(|finding| finding.verdict);
@@ -13,10 +12,10 @@ pub(super) fn table(report: &Report) {
     let (area, subject) = (width(|row| row.area.len()), width(|row| row.subject.chars().count()).min(40));
     for row in &rows {
         let detail = row.detail.replace('\n', "\n    ");
-        println!("{:<9}  {:<area$}  {:<subject$}  {detail}", row.verdict.as_str(), row.area, row.subject);
+        say!("{:<9}  {:<area$}  {:<subject$}  {detail}", row.verdict.as_str(), row.area, row.subject);
     }
     let count = |verdict| report.count(verdict);
-    println!(
+    say!(
         "\n{} supported, {} different, {} refused",
         count(Verdict::Supported),
         count(Verdict::Differs),
@@ -25,10 +24,9 @@ pub(super) fn table(report: &Report) {
 }
 
 /// For programs.
-#[allow(clippy::print_stdout)]
 pub(super) fn json(report: &Report) {
     let count = |verdict| report.count(verdict);
-    println!(
+    say!(
         "{}",
         json!({
             "findings": report.findings,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use slipstream_core::event::Position;
 
+use crate::cli::options::moment;
 use crate::store::events::{Filter, Glob, Match};
 
 /// Patterns are exact, or end with `*`; an option that is given several times means any of them.
@@ -25,7 +26,7 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "PATTERN")]
     sender: Vec<String>,
     /// Only what happened then or later, as in 2026-01-31T12:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<DateTime<Utc>>,
     /// Only up to this position.
     #[arg(long, value_name = "POSITION")]

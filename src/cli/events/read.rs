@@ -93,21 +93,19 @@ pub(super) async fn tail(options: &TailOptions, db: &Db) -> Result<(), Failure> 
     Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 pub(super) async fn count(options: &CountOptions, db: &Db) -> Result<(), Failure> {
     let counts = events::count(db, options.wanted.after(), &options.wanted.filter()).await?;
-    println!("{}", counts.total);
+    say!("{}", counts.total);
     for (sender, count) in counts.by_sender {
-        println!("{count}\t{}", sender.as_deref().unwrap_or("(no sender)"));
+        say!("{count}\t{}", sender.as_deref().unwrap_or("(no sender)"));
     }
     Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 fn print(event: &Event, output: Output) {
     match output {
-        Output::Json => println!("{}", cloudevent::write(event)),
-        Output::Plain => println!(
+        Output::Json => say!("{}", cloudevent::write(event)),
+        Output::Plain => say!(
             "{}\t{}\t{}\t{}\t{}\t{}",
             event.position,
             event.time.format("%Y-%m-%dT%H:%M:%S%.3fZ"),

@@ -17,6 +17,7 @@ use crate::store::{Db, retry};
 use crate::supervisor::answer::execution_options;
 
 use crate::cli::exit::Failure;
+use crate::cli::options::moment;
 
 /// Send one event; prints its position in the log.
 #[derive(Args, Debug)]
@@ -43,7 +44,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "NAME")]
     sender: Option<String>,
     /// When it happened [default: now].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     time: Option<DateTime<Utc>>,
     /// URI of an asset that it updates, so that Dags with a stock asset schedule react too.
     #[arg(long, value_name = "URI")]
@@ -56,7 +57,6 @@ pub(super) struct Options {
     run_id: Option<String>,
 }
 
-#[allow(clippy::print_stdout)]
 pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<(), Failure> {
     let event = event(options)?;
     access::from_outside(&event).map_err(|error| Failure::usage(error.to_string()))?;
@@ -72,7 +72,7 @@ pub(super) async fn run(options: Options, config: &Config, db: &Db) -> Result<()
     .await?;
     for one in done {
         let note = if one.existed == Existed::Duplicate { " (it was there before)" } else { "" };
-        println!("{}{note}", one.position);
+        say!("{}{note}", one.position);
     }
     Ok(())
 }

@@ -30,14 +30,13 @@ enum Output {
     Json,
 }
 
-#[allow(clippy::print_stdout)]
 pub(super) async fn run(options: &Options, config: &Config, db: &Db) -> Result<(), Failure> {
     let configured = Sources::of(config).map_err(|error| Failure::new(Exit::Config, error))?;
     if let Some(name) = &options.forget {
         if !sources::forget(db, name).await? {
             return Err(Failure::failed(format!("no scheduler has ever read a source `{name}`")));
         }
-        println!("`{name}` begins anew");
+        say!("`{name}` begins anew");
         return Ok(());
     }
     let rows = sources::list(db).await?;
@@ -73,7 +72,6 @@ fn state(row: &SourceRow, configured: &Sources, now: DateTime<Utc>) -> &'static 
     }
 }
 
-#[allow(clippy::print_stdout)]
 fn print(row: &SourceRow, state: &str, output: Output) {
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     match output {
@@ -88,20 +86,23 @@ fn print(row: &SourceRow, state: &str, output: Output) {
                 "unreadable": row.unreadable, "error": row.error, "error_at": row.error_at.map(time),
                 "partitions": partitions,
             });
-            println!("{source}");
+            say!("{source}");
         }
         Output::Plain => {
             let holder = row.holder.as_deref().unwrap_or("-");
-            println!(
+            say!(
                 "{}\t{}\t{state}\t{holder}\ttaken {}\tunreadable {}",
-                row.name, row.kind, row.taken, row.unreadable
+                row.name,
+                row.kind,
+                row.taken,
+                row.unreadable
             );
             for one in &row.partitions {
                 let lag = one.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string());
-                println!("  {}\tnext {}\tlag {lag}", one.name, one.next_offset);
+                say!("  {}\tnext {}\tlag {lag}", one.name, one.next_offset);
             }
             if let (Some(error), Some(at)) = (&row.error, row.error_at) {
-                println!("  {}\t{error}", time(at));
+                say!("  {}\t{error}", time(at));
             }
         }
     }
