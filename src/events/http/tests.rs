@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use slipstream_core::event::Position;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::events::engine::{Asker, Engine};
@@ -17,7 +18,7 @@ use crate::events::wake::LogWake;
 use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
 use crate::store::events::tokens::{self, Right};
-use crate::store::events::{self, Filter, Match};
+use crate::store::events::{self, Filter, Match, NewEvent};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::testing::{self, at};
 use crate::store::triggers::{dead_letters, registry};
@@ -27,7 +28,8 @@ use crate::store::{Conn, Db, own_tables};
 struct Server {
     address: SocketAddr,
     service: Service,
-    _asker: crate::runtime::Asker,
+    asker: crate::runtime::Asker,
+    serving: JoinHandle<()>,
 }
 
 impl Server {
@@ -41,8 +43,17 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let router =
             super::router(service.clone(), engine(db)).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, service, _asker: asker }
+        let serving = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { address, service, asker, serving }
+    }
+
+    /// Ends it: nobody is answered any more.
+    async fn stop(self) {
+        self.asker.ask();
+        self.serving.abort();
+        let _ = self.serving.await;
     }
 
     /// One request on a connection of its own.
@@ -364,6 +375,29 @@ fn a_stream_that_is_resumed_misses_nothing() {
         assert_eq!(fresh.next().await, (6, "6".to_owned()), "from now on, and only what is wanted");
         let (status, _) = server.call(Method::GET, "/events/stream", &[("last-event-id", "x")], "").await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
+    });
+}
+
+#[test]
+fn a_reader_that_comes_back_after_a_restart_of_the_server_misses_and_repeats_nothing() {
+    testing::on_each_database(async |db| {
+        let server = Server::start(db, &[]).await;
+        server.send(&json!([event("1"), event("2")])).await;
+        let mut stream = Stream::open(&server, "/events/stream?after=0", None).await;
+        assert_eq!(stream.next().await, (1, "1".to_owned()));
+        server.stop().await;
+        let now = chrono::Utc::now();
+        crate::events::engine::testing::send(
+            db,
+            NewEvent { id: "3".to_owned(), ..NewEvent::new("meanwhile", "t", now) },
+        )
+        .await;
+        let server = Server::start(db, &[]).await;
+        let mut stream = Stream::open(&server, "/events/stream", Some("1")).await;
+        assert_eq!(stream.next().await, (2, "2".to_owned()));
+        assert_eq!(stream.next().await, (3, "3".to_owned()));
+        server.send(&event("4")).await;
+        assert_eq!(stream.next().await, (4, "4".to_owned()));
     });
 }
 

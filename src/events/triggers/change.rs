@@ -7,6 +7,7 @@ use slipstream_core::ids::{DagId, TaskId};
 
 use super::TriggerError;
 use crate::events::engine::spec_hash;
+use crate::store::dag_bag::DagBag;
 use crate::store::events as log;
 use crate::store::triggers::registry::{self, NewTrigger, Origin, Status};
 use crate::store::triggers::{TriggerId, cursor, dags, progress};
@@ -65,6 +66,13 @@ pub async fn add(db: &Db, new: &NewExternal, now: DateTime<Utc>) -> Result<Trigg
     let (tx, head) = locked(db).await?;
     if dags::flags(&tx, [&new.dag_id]).await?.is_empty() {
         return Err(TriggerError::Refused(format!("there is no Dag '{}'", new.dag_id)));
+    }
+    if let Some(task_id) = &new.task_id
+        && let Some((dag_id, Ok(dag))) =
+            DagBag::try_latest(&tx, std::slice::from_ref(&new.dag_id)).await?.first()
+        && dag.dag.task_by_id(task_id.as_str()).is_none()
+    {
+        return Err(TriggerError::Refused(format!("the Dag '{dag_id}' has no task '{task_id}'")));
     }
     if registry::all(&tx).await?.iter().any(|row| row.name == new.name) {
         return Err(TriggerError::Refused(format!("there is a trigger '{}' already", new.name)));

@@ -10,7 +10,7 @@ use crate::store::events as log;
 use crate::store::triggers::firings::{self, Firing, Of};
 use crate::store::triggers::registry::{self, Status, TriggerRow};
 use crate::store::triggers::{commands, cursor, dead_letters, decisions, progress};
-use crate::store::{Db, StoreError};
+use crate::store::{Conn, Db, StoreError};
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,10 @@ impl Told<'_> {
         let mut lines = vec![format!("Run {run_id} of Dag {dag_id}")];
         let found = firings::list(self.db, Of::Run(dag_id, run_id), MOST).await?;
         if found.is_empty() {
+            let sql = self.db.sql("SELECT 1 AS one FROM dag_run WHERE dag_id = ? AND run_id = ?");
+            if self.db.one(sql.bind(dag_id).bind(run_id)).await?.is_none() {
+                return Err(StoreError::NotFound(format!("the run {run_id} of Dag {dag_id} was")));
+            }
             lines.push("No trigger made it, and none has fired in it.".to_owned());
         }
         for firing in &found {
@@ -125,6 +129,13 @@ impl Told<'_> {
             .filter(|row| row.dag_id == *dag_id && row.task_id.as_ref() == Some(task_id))
             .collect();
         if own.is_empty() {
+            let sql =
+                self.db.sql("SELECT 1 AS one FROM task_instance WHERE dag_id = ? AND task_id = ? LIMIT 1");
+            if self.db.one(sql.bind(dag_id).bind(task_id)).await?.is_none() {
+                return Err(StoreError::NotFound(format!(
+                    "the task {task_id} was in no run of Dag {dag_id}, and a trigger on it was"
+                )));
+            }
             lines.push("It has no triggers.".to_owned());
         }
         for row in own {
