@@ -7,6 +7,7 @@ use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::schedule::NextRunFacts;
 use slipstream_core::state::{RunState, RunType};
 
+use super::runs::due::next_run;
 use super::{Conn, Row, StoreError};
 
 /// A dag run that has not ended.
@@ -227,14 +228,7 @@ pub async fn dag_rows<C: Conn>(conn: &C, ids: &BTreeSet<DagId>) -> Result<Vec<Da
 fn read_dag(row: &Row) -> Result<DagRow, StoreError> {
     Ok(DagRow {
         dag_id: row.id("dag_id")?,
-        next: NextRunFacts {
-            next_dagrun: row.time_opt("next_dagrun")?,
-            create_after: row.time_opt("next_dagrun_create_after")?,
-            data_interval_start: row.time_opt("next_dagrun_data_interval_start")?,
-            data_interval_end: row.time_opt("next_dagrun_data_interval_end")?,
-            partition_key: row.text_opt("next_dagrun_partition_key")?,
-            partition_date: row.time_opt("next_dagrun_partition_date")?,
-        },
+        next: next_run(row)?,
         parsed_at: row.time_opt("last_parsed_time")?,
         receptive: if row.bool("closed")? { Receptive::No } else { Receptive::Yes },
     })

@@ -21,9 +21,17 @@ const ATTRIBUTES: &[&str] =
 pub(super) struct Filter {
     text: String,
     expression: IdedExpr,
+    loops: Loops,
     env: Arc<Env>,
     /// The attributes that it names; only these are given to it.
     names: Vec<&'static str>,
+}
+
+/// Whether a filter has loops, which have to be paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loops {
+    Some,
+    None,
 }
 
 impl Filter {
@@ -42,7 +50,8 @@ impl Filter {
         let names = NAMES.iter().copied().filter(|name| variables.contains(name)).collect();
         let mut expression = program.expression().clone();
         charge_loops(&mut expression);
-        Ok(Self { text: text.to_owned(), names, expression, env })
+        let loops = if expression == *program.expression() { Loops::None } else { Loops::Some };
+        Ok(Self { text: text.to_owned(), names, expression, loops, env })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -60,7 +69,9 @@ impl Filter {
             context.add_variable_from_value(*name, variable(name, event));
         }
         let budget = Budget::new();
-        budget.hand_to(&mut context).map_err(|error| failed(error.to_string()))?;
+        if self.loops == Loops::Some {
+            budget.hand_to(&mut context).map_err(|error| failed(error.to_string()))?;
+        }
         let result = Cel::resolve(&self.expression, &context);
         // Also where a loop has made nothing of the error, as `false && error` may.
         if budget.is_used_up() {

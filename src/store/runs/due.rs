@@ -66,6 +66,18 @@ pub async fn dags_needing_runs<C: Conn>(
     tx.all(sql).await?.iter().map(due_dag).collect()
 }
 
+/// The columns `next_dagrun…` of a row of `dag`.
+pub(in crate::store) fn next_run(row: &Row) -> Result<NextRunFacts, StoreError> {
+    Ok(NextRunFacts {
+        next_dagrun: row.time_opt("next_dagrun")?,
+        create_after: row.time_opt("next_dagrun_create_after")?,
+        data_interval_start: row.time_opt("next_dagrun_data_interval_start")?,
+        data_interval_end: row.time_opt("next_dagrun_data_interval_end")?,
+        partition_key: row.text_opt("next_dagrun_partition_key")?,
+        partition_date: row.time_opt("next_dagrun_partition_date")?,
+    })
+}
+
 fn due_dag(row: &Row) -> Result<DueDag, StoreError> {
     let allowed = match row.json("allowed_run_types")? {
         Value::Array(types) => {
@@ -75,14 +87,7 @@ fn due_dag(row: &Row) -> Result<DueDag, StoreError> {
     };
     Ok(DueDag {
         dag_id: row.id("dag_id")?,
-        next: NextRunFacts {
-            next_dagrun: row.time_opt("next_dagrun")?,
-            create_after: row.time_opt("next_dagrun_create_after")?,
-            data_interval_start: row.time_opt("next_dagrun_data_interval_start")?,
-            data_interval_end: row.time_opt("next_dagrun_data_interval_end")?,
-            partition_key: row.text_opt("next_dagrun_partition_key")?,
-            partition_date: row.time_opt("next_dagrun_partition_date")?,
-        },
+        next: next_run(row)?,
         partitioned: row.bool("timetable_partitioned")?,
         max_active_runs: row.int_opt("max_active_runs")?.unwrap_or(0),
         allowed_run_types: allowed,
