@@ -93,6 +93,11 @@ impl Agenda {
         !self.named.is_empty() || !self.numbered.is_empty()
     }
 
+    /// The runs to examine that are known by `dag_run.id`.
+    pub(super) fn numbered(&self) -> &BTreeSet<i64> {
+        &self.numbered
+    }
+
     /// How many runs wait to be examined.
     pub(super) fn runs(&self) -> usize {
         self.named.len() + self.numbered.len()

@@ -26,6 +26,7 @@ impl Scheduler {
     /// Queues ready task instances as far as there is room, and hands them to the executor.
     pub(super) async fn enqueue(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.agenda.enqueue = false;
+        let launched = self.launched.take_examined();
         let number = |slots| i64::try_from(slots).unwrap_or(i64::MAX);
         let executors = self.executors.rooms();
         let streaming_at = self.executors.streaming_at();
@@ -47,12 +48,14 @@ impl Scheduler {
             free,
             streaming,
             streaming_at,
+            launched,
         };
         let began = Instant::now();
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;
         if pass.busy {
             crate::telemetry::metrics::incr("scheduler.critical_section_busy", &[]);
             self.agenda.enqueue = true;
+            self.launched.put_back(room.launched);
             tokio::time::sleep(Duration::from_millis(5)).await;
             return Ok(());
         }

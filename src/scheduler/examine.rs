@@ -23,7 +23,10 @@ impl Scheduler {
     /// Examines the next portion of the runs on the agenda.
     pub(super) async fn examine_runs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (ids, keys) = self.agenda.take(self.options.runs_per_pass);
-        self.examine(&ids, &keys, Pausing::Unpaused, now).await
+        let done = self.examine(&ids, &keys, Pausing::Unpaused, now).await;
+        let put_back = self.agenda.numbered();
+        self.launched.keep(|run| !ids.contains(&run) || put_back.contains(&run));
+        done
     }
 
     /// Ends runs of paused Dags whose last task has ended; starts nothing new in them.
@@ -99,6 +102,10 @@ impl Scheduler {
         pausing: Pausing,
         now: DateTime<Utc>,
     ) -> Result<Vec<Looked>, StoreError> {
+        let launched = match pausing {
+            Pausing::Unpaused => self.launched.among(ids),
+            Pausing::Paused => BTreeSet::new(),
+        };
         let pass = Pass {
             db: &self.db,
             events: self.events.as_ref().map(|_| &self.event_memory),
@@ -109,6 +116,7 @@ impl Scheduler {
             encrypt: &self.fernet,
             unixname: &self.unixname,
             pausing,
+            launched: &launched,
             policy: self.policy,
             prepared: self.preparing.prepared(),
             now,
@@ -119,6 +127,9 @@ impl Scheduler {
     fn follow_up(&mut self, look: Looked) {
         self.agenda.enqueue |= look.applied.scheduled > 0;
         self.seen.examined(look.run, look.seen);
+        if look.next != Next::NotYet {
+            self.launched.examined(look.run);
+        }
         match look.next {
             Next::Later(Some(at)) | Next::Early(Some(at)) => self.agenda.look_later(at, look.run),
             Next::Later(None) | Next::Early(None) | Next::Waits => {}

@@ -90,6 +90,8 @@ pub(super) struct Pass<'a> {
     pub(super) encrypt: &'a FernetKeys,
     pub(super) unixname: &'a str,
     pub(super) pausing: Pausing,
+    /// Runs that have just been started: a pause that came meanwhile counts after their first tasks.
+    pub(super) launched: &'a BTreeSet<i64>,
     pub(super) policy: Policy,
     /// Runs whose new task instances users' Python has seen.
     pub(super) prepared: &'a HashSet<i64>,
@@ -112,7 +114,7 @@ impl Pass<'_> {
         keys: &BTreeSet<(DagId, RunId)>,
     ) -> Result<Vec<Looked>, StoreError> {
         let tx = self.db.begin().await?;
-        let runs = snapshot::load_runs(&tx, ids, keys, self.pausing, self.now).await?;
+        let runs = snapshot::load_runs(&tx, ids, keys, self.launched, self.pausing, self.now).await?;
         if runs.is_empty() {
             tx.rollback().await?;
             return Ok(Vec::new());

@@ -16,6 +16,7 @@ mod event_tasks;
 mod examine;
 mod executor_events;
 mod judge;
+mod launched;
 mod listeners;
 mod look;
 mod look_around;

@@ -54,6 +54,7 @@ impl Scheduler {
                 metrics::timing("dagrun.schedule_delay", delay, &[("dag_id", run.dag_id.as_str())]);
             }
             self.agenda.look_at(run.id);
+            self.launched.start(run.id);
             self.announce(run.dag_id, run.run_id, RunState::Running, "started");
         }
     }

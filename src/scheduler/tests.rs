@@ -392,3 +392,26 @@ fn a_run_of_a_dag_paused_meanwhile_ends_soon_after_its_last_task() {
         assert_eq!(run_state(db).await, "success");
     });
 }
+
+#[test]
+fn a_pause_while_a_run_starts_counts_after_its_first_tasks() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &["b"], json!({})), ("b", &[], json!({}))]).await;
+        run(db, version, &["a", "b"].map(waiting)).await;
+        db.exec(db.sql("UPDATE dag_run SET state = 'queued', start_date = NULL")).await.unwrap();
+        let (mut scheduler, _home) = scheduler(db, 8).await;
+        scheduler.start_runs(chrono::Utc::now()).await.unwrap();
+        db.exec(db.sql("UPDATE dag SET is_paused = ?").bind(true)).await.unwrap();
+
+        scheduler.tick_now().await.unwrap();
+
+        assert_eq!(state(db, "a").await, Some(TaskState::Queued));
+        let ended =
+            "UPDATE task_instance SET state = 'success', end_date = ?, updated_at = ? WHERE task_id = 'a'";
+        let now = chrono::Utc::now();
+        db.exec(db.sql(ended).bind(now).bind(now)).await.unwrap();
+        scheduler.agenda.look_at_named("d".into(), "r".into());
+        scheduler.tick_now().await.unwrap();
+        assert_eq!(state(db, "b").await, None);
+    });
+}

@@ -20,6 +20,7 @@ use super::duties::metrics::TiGauges;
 use super::duties_due::DutyOptions;
 use super::event_tasks::EventMemory;
 use super::executor_events::Told;
+use super::launched::Launched;
 use super::listeners::{Lifecycle, Listeners};
 use super::look_around::{Clocks, later};
 use super::options::{End, Options, Round};
@@ -83,6 +84,7 @@ pub struct Scheduler {
     pub(super) job: JobId,
     pub(super) agenda: Agenda,
     pub(super) seen: Seen,
+    pub(super) launched: Launched,
     pub(super) create: CreateOptions,
     pub(super) answers: CustomAnswers,
     pub(super) fernet: FernetKeys,
@@ -166,6 +168,7 @@ impl Scheduler {
             job,
             agenda: Agenda::default(),
             seen: Seen::default(),
+            launched: Launched::default(),
             create,
             answers: CustomAnswers::new(),
             fernet,

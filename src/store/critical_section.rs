@@ -34,6 +34,8 @@ pub struct Room {
     pub streaming: BTreeSet<DagId>,
     /// The executor that keeps slots for streaming tasks, if one does.
     pub streaming_at: Option<ExecutorIndex>,
+    /// Runs (`dag_run.id`) that have just been started: a pause that came meanwhile does not hold back their first tasks.
+    pub launched: BTreeSet<i64>,
 }
 
 /// A task instance that was queued, with all that its executor has to be told.
@@ -121,7 +123,7 @@ pub async fn enqueue(
     while left.batch > 0 || (left.streaming > 0 && !room.streaming.is_empty()) {
         // Where only streaming tasks have room, the others are not looked through.
         let only = (left.batch <= 0).then_some(&room.streaming);
-        let select = select_page(&tx, &room.roster, admission.starved(), &queued, only);
+        let select = select_page(&tx, room, admission.starved(), &queued, only);
         let page = page(&tx, bag, room, select).await?;
         let full = page.len() as i64 >= PAGE;
         let (before, known) = (queued.len(), admission.starved().len());
@@ -260,13 +262,13 @@ async fn page(
 /// `max_active_tasks` would turn away.
 fn select_page(
     tx: &Tx,
-    roster: &Roster,
+    room: &Room,
     starved: &Starved,
     taken: &[QueuedTi],
     only: Option<&BTreeSet<DagId>>,
 ) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
-    let team = if roster.has_teams() {
+    let team = if room.roster.has_teams() {
         ", (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = ranked.bundle_name) AS team "
     } else {
         " "
@@ -288,8 +290,12 @@ fn select_page(
          JOIN dag ON dag.dag_id = ti.dag_id \
          LEFT JOIN (SELECT dag_id, run_id, count(*) AS n FROM task_instance WHERE state IN ('running', 'queued') \
          GROUP BY dag_id, run_id) busy ON busy.dag_id = ti.dag_id AND busy.run_id = ti.run_id \
-         WHERE ti.state = 'scheduled' AND dr.state = 'running' AND NOT dag.is_paused AND dag.bundle_name IS NOT NULL",
+         WHERE ti.state = 'scheduled' AND dr.state = 'running' AND dag.bundle_name IS NOT NULL AND (NOT dag.is_paused",
     );
+    if !room.launched.is_empty() {
+        sql = sql.push(" OR dr.id IN (?)").bind_list(room.launched.iter().copied());
+    }
+    sql = sql.push(")");
     if let Some(only) = only {
         sql = sql.push(" AND ti.dag_id IN (?)").bind_list(only);
     }

@@ -251,16 +251,18 @@ fn an_end_that_no_scheduler_saw_is_told_to_the_next_one() {
         let deployment = Deployment::new().await;
         beside_a_worker(&deployment, async {
             let (first, _events) = deployment.executor();
-            let (good, endless) = (deployment.task("good").await, deployment.task("endless").await);
-            let both = [&endless, &good].map(|task| Workload::ExecuteTask(task.clone()));
+            let (slow, endless) = (deployment.task("slow").await, deployment.task("endless").await);
+            let both = [&endless, &slow].map(|task| Workload::ExecuteTask(task.clone()));
             first.queue(both.to_vec());
             deployment.wait_for_output(&endless).await;
+            deployment.wait_for_output(&slow).await;
             drop((first, _events));
-            while deployment.state(&good).await != "success" {
+            deployment.open_gate();
+            while deployment.state(&slow).await != "success" {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let (_second, mut events) = deployment.executor();
-            assert_eq!(next_end(&mut events).await.0, "good");
+            assert_eq!(next_end(&mut events).await.0, "slow");
         })
         .await;
         // The worker was told to end: so was the task that still ran, and its end was reported.

@@ -65,7 +65,8 @@ pub enum Pausing {
 }
 
 /// Locks and reads those of the named runs that may be examined now: running, due, of a Dag that is neither paused nor
-/// stale, and not locked by another scheduler. Task instances are read too.
+/// stale, and not locked by another scheduler. Task instances are read too. Of the runs that have just been started here
+/// (`launched`) it does not matter whether their Dag was paused meanwhile.
 ///
 /// # Errors
 /// As any statement.
@@ -73,16 +74,19 @@ pub async fn load_runs(
     tx: &Tx,
     ids: &BTreeSet<i64>,
     keys: &BTreeSet<(DagId, RunId)>,
+    launched: &BTreeSet<i64>,
     pausing: Pausing,
     now: DateTime<Utc>,
 ) -> Result<Vec<RunSnapshot>, StoreError> {
     let mut sql = tx
         .sql(SELECT_RUNS)
-        .push(
-            " WHERE dr.state = 'running' AND dag.is_paused = ? AND NOT dag.is_stale AND dr.run_after <= ? \
-             AND (dr.id IN (?)",
-        )
-        .bind(pausing == Pausing::Paused)
+        .push(" WHERE dr.state = 'running' AND (dag.is_paused = ?")
+        .bind(pausing == Pausing::Paused);
+    if !launched.is_empty() {
+        sql = sql.push(" OR dr.id IN (?)").bind_list(launched.iter().copied());
+    }
+    sql = sql
+        .push(") AND NOT dag.is_stale AND dr.run_after <= ? AND (dr.id IN (?)")
         .bind(now)
         .bind_list(ids.iter().copied());
     if !keys.is_empty() {
