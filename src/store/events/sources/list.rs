@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::store::{Conn, Db, StoreError};
+use crate::store::{Conn, Db, Row, StoreError};
 
 /// A source, as the last one who read it left it.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,39 +45,45 @@ pub struct Partition {
 /// # Errors
 /// As any statement.
 pub async fn list(conn: &impl Conn) -> Result<Vec<SourceRow>, StoreError> {
-    let mut partitions: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
-    let sql = conn.sql("SELECT source, partition, next_offset, lag FROM slipstream_source_offset");
-    for row in conn.all(sql).await? {
-        let partition = Partition {
-            name: row.text("partition")?,
-            next_offset: row.int("next_offset")?,
-            lag: row.int_opt("lag")?,
-        };
-        partitions.entry(row.text("source")?).or_default().push(partition);
-    }
+    // One statement: what was taken and up to where belong together.
     let sql = conn.sql(
-        "SELECT name, kind, holder, lease_until, taken, unreadable, error, error_at FROM slipstream_source ORDER BY name",
+        "SELECT s.name, s.kind, s.holder, s.lease_until, s.taken, s.unreadable, s.error, s.error_at, \
+         o.partition, o.next_offset, o.lag FROM slipstream_source s \
+         LEFT JOIN slipstream_source_offset o ON o.source = s.name ORDER BY s.name",
     );
-    let rows = conn.all(sql).await?;
-    rows.iter()
-        .map(|row| {
-            let name = row.text("name")?;
-            let mut partitions = partitions.remove(&name).unwrap_or_default();
-            // Numbers at the end of names in the order of numbers.
-            partitions.sort_by_key(|partition| natural(&partition.name));
-            Ok(SourceRow {
-                kind: row.text("kind")?,
-                holder: row.text_opt("holder")?,
-                lease_until: row.time_opt("lease_until")?,
-                taken: row.int("taken")?,
-                unreadable: row.int("unreadable")?,
-                error: row.text_opt("error")?,
-                error_at: row.time_opt("error_at")?,
-                partitions,
-                name,
-            })
-        })
-        .collect()
+    let mut sources: Vec<SourceRow> = Vec::new();
+    for row in conn.all(sql).await? {
+        let name = row.text("name")?;
+        if sources.last().is_none_or(|last| last.name != name) {
+            sources.push(read_source(&row, name)?);
+        }
+        if let (Some(source), Some(partition)) = (sources.last_mut(), row.text_opt("partition")?) {
+            source.partitions.push(Partition {
+                name: partition,
+                next_offset: row.int("next_offset")?,
+                lag: row.int_opt("lag")?,
+            });
+        }
+    }
+    for source in &mut sources {
+        // Numbers at the end of names in the order of numbers.
+        source.partitions.sort_by_key(|partition| natural(&partition.name));
+    }
+    Ok(sources)
+}
+
+fn read_source(row: &Row, name: String) -> Result<SourceRow, StoreError> {
+    Ok(SourceRow {
+        kind: row.text("kind")?,
+        holder: row.text_opt("holder")?,
+        lease_until: row.time_opt("lease_until")?,
+        taken: row.int("taken")?,
+        unreadable: row.int("unreadable")?,
+        error: row.text_opt("error")?,
+        error_at: row.time_opt("error_at")?,
+        partitions: Vec::new(),
+        name,
+    })
 }
 
 fn natural(name: &str) -> (String, i64) {
