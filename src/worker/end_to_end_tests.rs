@@ -93,12 +93,16 @@ impl Deployment {
             interpreter,
             hostname: "here".to_owned(),
             unixname: "me".to_owned(),
-            idle: Duration::from_millis(100),
+            idle: Duration::from_secs(2),
             shutdown,
         }
     }
 
-    fn executor(&self) -> (LocalExecutor, mpsc::UnboundedReceiver<ExecutorEvent>) {
+    /// An executor of the worker, which cannot start one itself: so it is there before.
+    async fn executor(&self) -> (LocalExecutor, mpsc::UnboundedReceiver<ExecutorEvent>) {
+        while !self.place().socket().exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         LocalExecutor::start(LocalOptions {
             place: self.place(),
             parallelism: 8,
@@ -167,7 +171,7 @@ fn real_tasks_run_to_their_ends_and_the_worker_ends_when_it_is_not_needed() {
         let (_asker, shutdown) = Shutdown::by_hand();
         let worker = run(deployment.worker(shutdown));
         let test = async {
-            let (executor, mut events) = deployment.executor();
+            let (executor, mut events) = deployment.executor().await;
             let good = deployment.task("good").await;
             executor.queue(vec![Workload::ExecuteTask(good.clone())]);
             assert_eq!(
@@ -224,13 +228,13 @@ fn a_task_goes_on_without_its_scheduler_and_the_next_one_adopts_it() {
     testing::block_on(async {
         let deployment = Deployment::new().await;
         beside_a_worker(&deployment, async {
-            let (first, _events) = deployment.executor();
+            let (first, _events) = deployment.executor().await;
             let slow = deployment.task("slow").await;
             first.queue(vec![Workload::ExecuteTask(slow.clone())]);
             deployment.wait_for_output(&slow).await;
             drop((first, _events));
 
-            let (second, mut events) = deployment.executor();
+            let (second, mut events) = deployment.executor().await;
             let Some(ExecutorEvent::Attached(held)) = events.recv().await else { panic!("no connection") };
             assert_eq!(held.running, [Workload::ExecuteTask(slow.clone())]);
             assert!(second.has_task(&slow.ti));
@@ -250,7 +254,7 @@ fn an_end_that_no_scheduler_saw_is_told_to_the_next_one() {
     testing::block_on(async {
         let deployment = Deployment::new().await;
         beside_a_worker(&deployment, async {
-            let (first, _events) = deployment.executor();
+            let (first, _events) = deployment.executor().await;
             let (slow, endless) = (deployment.task("slow").await, deployment.task("endless").await);
             let both = [&endless, &slow].map(|task| Workload::ExecuteTask(task.clone()));
             first.queue(both.to_vec());
@@ -261,7 +265,7 @@ fn an_end_that_no_scheduler_saw_is_told_to_the_next_one() {
             while deployment.state(&slow).await != "success" {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            let (_second, mut events) = deployment.executor();
+            let (_second, mut events) = deployment.executor().await;
             assert_eq!(next_end(&mut events).await.0, "slow");
         })
         .await;
@@ -276,7 +280,7 @@ fn running_tasks_go_on_when_their_zygote_is_killed() {
     testing::block_on(async {
         let deployment = Deployment::new().await;
         beside_a_worker(&deployment, async {
-            let (executor, mut events) = deployment.executor();
+            let (executor, mut events) = deployment.executor().await;
             let slow = deployment.task("slow").await;
             executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
             deployment.wait_for_output(&slow).await;
@@ -299,7 +303,7 @@ fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
     testing::block_on(async {
         let deployment = Deployment::new().await;
         beside_a_worker(&deployment, async {
-            let (executor, mut events) = deployment.executor();
+            let (executor, mut events) = deployment.executor().await;
             let slow = deployment.task("slow").await;
             executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
             deployment.wait_for_output(&slow).await;
@@ -352,7 +356,7 @@ fn tasks_share_the_parse_of_their_file_and_neither_its_change_nor_the_end_of_tha
         let source = FIT.replace("GATE", gate.to_str().unwrap());
         std::fs::write(&file, &source).unwrap();
         beside_a_worker(&deployment, async {
-            let (executor, mut events) = deployment.executor();
+            let (executor, mut events) = deployment.executor().await;
             let number = std::cell::Cell::new(0);
             let start = async |task_id: &str| {
                 number.set(number.get() + 1);
@@ -439,7 +443,7 @@ fn logs_of_ended_tasks_go_to_the_deployments_own_handler() {
             options
         };
         beside(options, async {
-            let (executor, mut events) = deployment.executor();
+            let (executor, mut events) = deployment.executor().await;
             let good = deployment.task("good").await;
             executor.queue(vec![Workload::ExecuteTask(good.clone())]);
             assert_eq!(next_end(&mut events).await, ("good".to_owned(), Report::Settled, true));
@@ -475,7 +479,7 @@ fn a_callback_runs_and_its_end_is_told() {
     testing::block_on(async {
         let deployment = Deployment::new().await;
         beside_a_worker(&deployment, async {
-            let (executor, mut events) = deployment.executor();
+            let (executor, mut events) = deployment.executor().await;
             let callback = |path: &str| {
                 Workload::ExecuteCallback(ExecuteCallback {
                     token: String::new(),
