@@ -130,6 +130,12 @@ impl Scheduler {
         if look.next != Next::NotYet {
             self.launched.examined(look.run);
         }
+        let key = (look.dag_id.clone(), look.run_id.clone());
+        if matches!(look.next, Next::Later(_)) && look.applied.changed == 0 {
+            self.resting.rest(key, look.run, look.tis, Utc::now());
+        } else {
+            self.resting.wake(&key);
+        }
         match look.next {
             Next::Later(Some(at)) | Next::Early(Some(at)) => self.agenda.look_later(at, look.run),
             Next::Later(None) | Next::Early(None) | Next::Waits => {}

@@ -28,6 +28,8 @@ pub(super) struct Looked {
     pub(super) dag_id: DagId,
     pub(super) run_id: RunId,
     pub(super) applied: Applied,
+    /// How many task instances the run has.
+    pub(super) tis: usize,
     /// Everything up to here is known.
     pub(super) seen: Option<DateTime<Utc>>,
     pub(super) next: Next,
@@ -42,6 +44,7 @@ impl Looked {
             // Not later than what was read: another process may commit an older time after we looked.
             seen: run.touched_at,
             applied,
+            tis: run.tis.len(),
             next,
         }
     }

@@ -88,6 +88,13 @@ impl Scheduler {
         self.clocks.poll = DateTime::<Utc>::MIN_UTC;
     }
 
+    /// Looks at every running run in the next round.
+    pub(super) fn look_at_all_soon(&mut self) {
+        self.clocks.poll = DateTime::<Utc>::MIN_UTC;
+        self.clocks.deep_poll = DateTime::<Utc>::MIN_UTC;
+        self.seen.forget_all();
+    }
+
     /// Asks the database, when it is time, what others changed.
     pub(super) async fn look_around(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         if now < self.clocks.lively_until && now >= later(self.clocks.glance, GLANCE) {

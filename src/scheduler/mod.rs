@@ -23,6 +23,7 @@ mod look_around;
 mod measure;
 pub mod options;
 mod preparing;
+mod resting;
 pub mod shadow;
 pub mod start_runs;
 mod steps;

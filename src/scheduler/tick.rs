@@ -12,7 +12,7 @@ use slipstream_core::executor::ExecutorIndex;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::agenda::Agenda;
+use super::agenda::{Agenda, RunKey};
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
 use super::debug::{Progress, Question, Rounds};
@@ -25,11 +25,12 @@ use super::listeners::{Lifecycle, Listeners};
 use super::look_around::{Clocks, later};
 use super::options::{End, Options, Round};
 use super::preparing::Preparing;
+use super::resting::Resting;
 use super::timers::{Duty, Timers};
 use super::users_python::UsersPython;
 use crate::config::{Config, keys};
 use crate::executor::{
-    Attached, Executor, ExecutorEvent, Executors, LogTemplate, LogTemplateError, Reports, WorkEvent,
+    Attached, Executor, ExecutorEvent, Executors, LogTemplate, LogTemplateError, Report, Reports, WorkEvent,
 };
 use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
@@ -85,6 +86,7 @@ pub struct Scheduler {
     pub(super) agenda: Agenda,
     pub(super) seen: Seen,
     pub(super) launched: Launched,
+    pub(super) resting: Resting,
     pub(super) create: CreateOptions,
     pub(super) answers: CustomAnswers,
     pub(super) fernet: FernetKeys,
@@ -169,6 +171,7 @@ impl Scheduler {
             agenda: Agenda::default(),
             seen: Seen::default(),
             launched: Launched::default(),
+            resting: Resting::default(),
             create,
             answers: CustomAnswers::new(),
             fernet,
@@ -283,7 +286,7 @@ impl Scheduler {
     fn note(&mut self, from: ExecutorIndex, event: ExecutorEvent) {
         self.clocks.heard_of_tasks(Utc::now());
         match event {
-            ExecutorEvent::Changed { dag_id, run_id } => self.agenda.look_at_named(dag_id, run_id),
+            ExecutorEvent::Changed { dag_id, run_id } => self.note_change((dag_id, run_id)),
             ExecutorEvent::Attached(attached) => self.attached(&attached),
             ExecutorEvent::Work(event) => self.note_work(from, event),
             ExecutorEvent::Ready => {
@@ -294,10 +297,21 @@ impl Scheduler {
         }
     }
 
+    /// Something about a run changed.
+    fn note_change(&mut self, key: RunKey) {
+        match self.resting.until(&key, Utc::now()) {
+            Some((run, until)) => self.agenda.look_later(until, run),
+            None => self.agenda.look_at_named(key.0, key.1),
+        }
+    }
+
     fn note_work(&mut self, from: ExecutorIndex, event: WorkEvent) {
         match &event {
-            WorkEvent::TaskEnded { key, .. } => {
-                self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
+            WorkEvent::TaskEnded { key, report, .. } => {
+                // Of an end that is in the database we were told when it was written.
+                if *report != Report::Settled {
+                    self.agenda.look_at_named(key.dag_id.clone(), key.run_id.clone());
+                }
                 self.agenda.enqueue = true;
                 // Of tasks that talk with the api-server, it tells the listeners.
                 if matches!(self.executors.get(from), Some(Executor::Local(_))) {
@@ -321,6 +335,8 @@ impl Scheduler {
             "attached to the worker"
         );
         self.agenda.enqueue = true;
+        // What it told while nobody listened is lost.
+        self.look_at_all_soon();
         self.timers.hasten(Duty::Orphans, Utc::now());
     }
 

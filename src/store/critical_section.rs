@@ -90,8 +90,10 @@ pub struct Pass {
     pub busy: bool,
 }
 
-/// Candidates that are looked at together. Larger than Airflow's 16: one page usually fills all slots.
+/// Most candidates that are looked at together. Each is locked until the section is left.
 const PAGE: i64 = 256;
+/// As many as there are slots are looked at first, and these few, in case that some cannot go.
+const SPARE: i64 = 16;
 
 /// Queues what can go, in one transaction.
 ///
@@ -120,12 +122,14 @@ pub async fn enqueue(
     let mut admission = Admission::new(pools, active_counts(&tx).await?, room.executors.clone());
     let mut queued: Vec<QueuedTi> = Vec::new();
     let mut left = room.free;
+    let mut limit = left.batch.max(0).saturating_add(left.streaming.max(0)).saturating_add(SPARE).min(PAGE);
     while left.batch > 0 || (left.streaming > 0 && !room.streaming.is_empty()) {
         // Where only streaming tasks have room, the others are not looked through.
         let only = (left.batch <= 0).then_some(&room.streaming);
-        let select = select_page(&tx, room, admission.starved(), &queued, only);
+        let select = select_page(&tx, room, admission.starved(), &queued, only, limit);
         let page = page(&tx, bag, room, select).await?;
-        let full = page.len() as i64 >= PAGE;
+        let full = page.len() as i64 >= limit;
+        limit = (limit * 2).min(PAGE);
         let (before, known) = (queued.len(), admission.starved().len());
         for (ti, candidate) in page {
             let of_class = match candidate.class {
@@ -266,6 +270,7 @@ fn select_page(
     starved: &Starved,
     taken: &[QueuedTi],
     only: Option<&BTreeSet<DagId>>,
+    limit: i64,
 ) -> Sql {
     let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
     let team = if room.roster.has_teams() {
@@ -323,7 +328,7 @@ fn select_page(
         ") ranked JOIN task_instance ti ON ti.id = ranked.id WHERE ranked.nth <= ranked.max_active_tasks \
          ORDER BY -ti.priority_weight, ranked.logical_date, ti.map_index, ti.id LIMIT ?",
     )
-    .bind(PAGE)
+    .bind(limit)
     .push(tx.dialect().pg(" FOR NO KEY UPDATE OF ti SKIP LOCKED"))
 }
 
