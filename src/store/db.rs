@@ -1,5 +1,6 @@
 //! The connection pool, transactions, and the retry of what failed through no fault of its own.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{
@@ -10,6 +11,7 @@ use sea_orm::{
 use super::error::StoreError;
 use super::row::Row;
 use super::sql::{Dialect, Sql};
+use crate::telemetry::metrics::{self, Held};
 
 /// The metadata database. Cheap to clone; all clones share one pool.
 #[derive(Clone, Debug)]
@@ -121,7 +123,11 @@ impl Db {
         let options =
             TransactionOptions { isolation_level, access_mode, sqlite_transaction_mode: Some(mode) };
         let inner = self.inner.begin_with_options(options).await?;
-        Ok(Tx { inner, dialect: self.dialect, access: self.access })
+        Ok(Tx { inner, dialect: self.dialect, access: self.access, held: Mutex::default() })
+    }
+
+    fn hold(&self, held: Held) {
+        held.send();
     }
 
     /// How many connections there are at this moment.
@@ -184,6 +190,8 @@ pub struct Tx {
     inner: DatabaseTransaction,
     dialect: Dialect,
     access: Access,
+    /// Sent when all of it is certain.
+    held: Mutex<Vec<Held>>,
 }
 
 impl Tx {
@@ -194,7 +202,13 @@ impl Tx {
     pub async fn commit(self) -> Result<(), StoreError> {
         #[cfg(test)]
         failpoint::pass()?;
-        Ok(self.inner.commit().await?)
+        self.inner.commit().await?;
+        self.held.into_inner().unwrap_or_else(PoisonError::into_inner).iter().for_each(Held::send);
+        Ok(())
+    }
+
+    fn hold(&self, held: Held) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
     }
 
     /// Undoes everything done in it.
@@ -227,6 +241,17 @@ pub trait Conn: Sync {
         }
     }
 
+    /// Sends a measurement of what was done here, once it is committed: what is rolled back or tried again did not happen.
+    /// Nothing is made where nothing is measured.
+    fn measure(&self, held: impl FnOnce() -> Held) {
+        if metrics::is_on() {
+            self.take_measurement(held());
+        }
+    }
+
+    /// Sends it, now or with the commit.
+    fn take_measurement(&self, held: Held);
+
     /// Starts a statement for this database.
     fn sql(&self, text: &str) -> Sql {
         Sql::new(self.dialect(), text)
@@ -251,6 +276,10 @@ macro_rules! conn {
 
             fn access(&self) -> Access {
                 self.access
+            }
+
+            fn take_measurement(&self, held: Held) {
+                self.hold(held);
             }
 
             async fn exec(&self, sql: Sql) -> Result<u64, StoreError> {

@@ -50,7 +50,7 @@ pub(super) struct Instruments {
 enum Known {
     Counter(Counter<u64>),
     UpDown(UpDownCounter<i64>),
-    Gauge(Gauge<i64>),
+    Gauge(Gauge<f64>),
     Histogram(Histogram<f64>),
 }
 
@@ -90,7 +90,7 @@ impl Instruments {
         let instrument = match value {
             Value::Count(_) if name == UP_DOWN => Known::UpDown(self.meter.i64_up_down_counter(full).build()),
             Value::Count(_) => Known::Counter(self.meter.u64_counter(full).build()),
-            Value::Gauge(_) => Known::Gauge(self.meter.i64_gauge(full).build()),
+            Value::Gauge(_) => Known::Gauge(self.meter.f64_gauge(full).build()),
             Value::Timing(_) => {
                 Known::Histogram(self.meter.f64_histogram(full).with_unit(self.unit.name()).build())
             }

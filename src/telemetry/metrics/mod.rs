@@ -5,12 +5,17 @@
 //! tags are parts of the name. Without [`init`], or when the configuration wants none, sending does nothing.
 //! Mirrors `airflow/_shared/observability/metrics/` and `airflow/observability/metrics/stats_utils.py`.
 
+mod held;
 mod instruments;
 mod legacy;
 mod names;
+mod normal;
 mod otel;
 mod prometheus;
 mod statsd;
+mod teams;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +24,10 @@ use self::instruments::Instruments;
 use self::names::Names;
 use crate::config::Config;
 use crate::config::keys::{metrics as keys, slipstream};
+
+pub use self::held::Held;
+pub use self::normal::normal;
+pub use self::teams::{Teams, set_teams, team_of_bundle, team_of_dag, team_tag};
 
 /// What a metric is about.
 pub type Tags<'a> = [(&'a str, &'a str)];
@@ -35,7 +44,13 @@ pub fn count(name: &str, by: i64, tags: &Tags<'_>) {
 
 /// Says how much there is of something now.
 pub fn gauge(name: &str, value: i64, tags: &Tags<'_>) {
-    send(name, Value::Gauge(value), tags);
+    // Counts of rows are far below the numbers that a float cannot hold.
+    send(name, Value::Gauge(value as f64), tags);
+}
+
+/// Says how many seconds something lasts or is ago. Only these are gauges with a fraction.
+pub fn gauge_seconds(name: &str, seconds: f64, tags: &Tags<'_>) {
+    send(name, Value::Gauge(seconds), tags);
 }
 
 /// Says how long something took.
@@ -45,6 +60,10 @@ pub fn timing(name: &str, took: Duration, tags: &Tags<'_>) {
 
 /// Whether anything is measured at all; lets callers spare the work for a metric.
 pub fn is_on() -> bool {
+    #[cfg(test)]
+    if testing::is_on() {
+        return true;
+    }
     SENDERS.get().is_some_and(|senders| !senders.is_empty())
 }
 
@@ -63,7 +82,7 @@ pub fn page() -> Option<Result<String, String>> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value {
     Count(i64),
-    Gauge(i64),
+    Gauge(f64),
     Timing(Duration),
 }
 
@@ -130,6 +149,20 @@ pub fn flush() {
 }
 
 fn send(name: &str, value: Value, tags: &Tags<'_>) {
+    if !is_on() {
+        return;
+    }
+    let team = teams::of(tags);
+    let with_team: Vec<_>;
+    let tags = match &team {
+        Some(team) => {
+            with_team = tags.iter().copied().chain([(teams::TAG, team.as_str())]).collect();
+            &with_team[..]
+        }
+        None => tags,
+    };
+    #[cfg(test)]
+    testing::take(name, value, tags);
     for sender in SENDERS.get().into_iter().flatten() {
         for (name, tags) in sender.names.of(name, tags) {
             match &sender.backend {

@@ -66,7 +66,7 @@ mod tests {
         let meters = connect(&Config::from_pairs(&options).unwrap()).unwrap();
         meters.record("scheduler_heartbeat", Value::Count(1), &[]);
         meters.record(UP_DOWN, Value::Count(-1), &[]);
-        meters.record("pool.open_slots", Value::Gauge(128), &[("pool_name", "default_pool")]);
+        meters.record("pool.open_slots", Value::Gauge(128.0), &[("pool_name", "default_pool")]);
         meters.record(
             "dagrun.duration.success",
             Value::Timing(Duration::from_millis(1500)),

@@ -46,7 +46,7 @@ enum Tagging {
 }
 
 #[derive(Debug)]
-struct Settings {
+pub(super) struct Settings {
     prefix: String,
     tagging: Tagging,
     constant_tags: Vec<String>,
@@ -54,7 +54,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let datadog = config.get(&keys::STATSD_DATADOG_ENABLED);
         let tagging = match (datadog, config.get(&keys::STATSD_INFLUXDB_ENABLED)) {
             (true, _) if config.get(&keys::STATSD_DATADOG_METRICS_TAGS) => Tagging::Datadog,
@@ -70,7 +70,7 @@ impl Settings {
         }
     }
 
-    fn line(&self, name: &str, value: Value, tags: &Tags<'_>) -> String {
+    pub(super) fn line(&self, name: &str, value: Value, tags: &Tags<'_>) -> String {
         let tags =
             tags.iter().filter(|(tag, _)| self.disabled_tags.as_ref().is_none_or(|set| !set.is_match(tag)));
         let mut line = if self.prefix.is_empty() { String::new() } else { format!("{}.", self.prefix) };
