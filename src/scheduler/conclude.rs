@@ -41,7 +41,7 @@ impl Pass<'_> {
             active::recompute_exceeds(tx, &run.facts.dag_id).await?;
         }
         if state == RunState::Success && !dag.dag.deadline.is_empty() {
-            deadlines::prune(tx, run.id, self.now).await?;
+            deadlines::prune(tx, run, self.now).await?;
         }
         if message == FailureReason::TaskFailure.as_str() {
             let most = dag.dag.max_consecutive_failed_dag_runs;
@@ -50,7 +50,7 @@ impl Pass<'_> {
         if wanted {
             self.ask_for_callback(tx, run, state, message, last_ti).await?;
         }
-        measure::ended(run, dag, state, self.now);
+        measure::ended(tx, run, dag, state, self.now);
         Ok(Next::Ended { state, message })
     }
 

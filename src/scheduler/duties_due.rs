@@ -3,8 +3,10 @@
 //! A duty that fails is logged and comes again after its interval; it never ends the scheduler.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
 use super::duties::orphaned_tasks::Fate;
@@ -17,7 +19,7 @@ use crate::executor::hosted::Adoptable;
 use crate::executor::{Executor, Report, WorkEvent};
 use crate::store::StoreError;
 use crate::store::duties::orphans::Orphan;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, normal};
 
 /// What only duties have to know.
 #[derive(Clone, Debug)]
@@ -75,10 +77,25 @@ impl Scheduler {
                 duties::unreferenced_triggers::run_once(&self.db).await?;
             }
             Duty::ConnectionTests => {
-                duties::connection_tests::run_once(&self.db, self.duty_options.connection_test_timeout, now)
-                    .await?;
-                duties::connection_tests::refuse_pending(&self.db, self.executors.roster(), now).await?;
+                self.connection_tests(now).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn connection_tests(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let timeout = self.duty_options.connection_test_timeout;
+        for test in duties::connection_tests::run_once(&self.db, timeout, now).await? {
+            metrics::incr("connection_test.reaped", &[("prior_state", test.prior_state.as_str())]);
+        }
+        if metrics::is_on() {
+            let (active, pending) = duties::connection_tests::waiting(&self.db).await?;
+            metrics::gauge("connection_test.active", active, &[]);
+            metrics::gauge("connection_test.pending", pending, &[]);
+        }
+        let began = Instant::now();
+        if duties::connection_tests::refuse_pending(&self.db, self.executors.roster(), now).await? > 0 {
+            metrics::timing("connection_test.dispatch_duration", began.elapsed(), &[]);
         }
         Ok(())
     }
@@ -97,6 +114,7 @@ impl Scheduler {
                 None => Fate::Adopt,
             };
         let counts = duties::orphaned_tasks::run_once(&self.db, self.job.0, dead_after, fate, now).await?;
+        counted("schedulerjobrunner_end", usize::try_from(counts.failed_schedulers).unwrap_or(usize::MAX));
         counted("scheduler.orphaned_tasks.cleared", counts.reset.len());
         counted("scheduler.orphaned_tasks.adopted", counts.adopted.len() + counts.offered.len());
         for orphan in counts.reset.iter().chain(&counts.adopted) {
@@ -184,7 +202,7 @@ impl Scheduler {
             return Ok(());
         }
         for (pool, slots) in duties::metrics::pools(&self.db).await? {
-            let tags = [("pool_name", pool.as_str())];
+            let tags = [("pool_name", &*normal(&pool))];
             if let Some(open) = slots.open {
                 metrics::gauge("pool.open_slots", open, &tags);
             }
@@ -204,7 +222,16 @@ impl Scheduler {
             let queue = ti.queue.as_deref().unwrap_or_default();
             let tags = [("queue", queue), ("dag_id", ti.dag_id.as_str()), ("task_id", ti.task_id.as_str())];
             let tags = if queue.is_empty() { &tags[1..] } else { &tags[..] };
-            metrics::gauge(&format!("ti.{}", ti.state.as_str()), count, tags);
+            let name = match ti.state {
+                TaskState::Scheduled => "ti.scheduled",
+                TaskState::Queued => "ti.queued",
+                TaskState::Running => "ti.running",
+                TaskState::Deferred => "ti.deferred",
+                TaskState::AwaitingInput => "ti.awaiting_input",
+                // No others are counted.
+                _ => continue,
+            };
+            metrics::gauge(name, count, tags);
         }
         Ok(())
     }

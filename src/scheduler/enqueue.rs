@@ -66,7 +66,9 @@ impl Scheduler {
         if pass.queued.is_empty() {
             self.clocks.enqueue = later(now, TURNED_AWAY);
         }
+        let began = Instant::now();
         self.hand_over(pass.queued);
+        self.with_executor += began.elapsed();
         Ok(())
     }
 

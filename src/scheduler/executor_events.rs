@@ -20,8 +20,8 @@ use crate::store::commands;
 use crate::store::dag_bag::CachedDag;
 use crate::store::ended_tis::{self, EndedTi};
 use crate::store::failure::{self, FailedTask, Failure, log_entry};
-use crate::store::{StoreError, Tx, retry};
-use crate::telemetry::metrics;
+use crate::store::{Conn, StoreError, Tx, retry};
+use crate::telemetry::metrics::Held;
 
 /// What an executor says about work that it was given.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,7 +186,8 @@ impl Scheduler {
             return Ok(None);
         }
         let (dag_id, task_id) = (ti.key.dag_id.as_str(), ti.key.task_id.as_str());
-        metrics::incr("scheduler.tasks.killed_externally", &[("dag_id", dag_id), ("task_id", task_id)]);
+        let tags = [("dag_id", dag_id), ("task_id", task_id)];
+        tx.measure(|| Held::count("scheduler.tasks.killed_externally", 1, &tags));
         tracing::warn!(dag_id, task_id, run_id = %ti.key.run_id, map_index = ti.key.map_index.0, "{message}");
         audit_log::write(tx, now, &[log_entry(&ti.key, "state mismatch", Some(message.clone()))]).await?;
         let Some((dag, task)) = dag.and_then(|dag| Some((dag, dag.dag.task_by_id(task_id)?))) else {
@@ -215,8 +216,8 @@ impl Scheduler {
         let failure = failure::handle_failure(tx, ti.id, &failed_task(dag, task), now).await?;
         let operator = failure.as_ref().and_then(|failure| failure.operator.as_deref()).unwrap_or_default();
         let tags = [("dag_id", dag_id), ("task_id", task_id), ("operator_name", operator)];
-        metrics::incr("operator_failures", &tags);
-        metrics::incr("ti_failures", &tags[..2]);
+        tx.measure(|| Held::count("operator_failures", 1, &tags));
+        tx.measure(|| Held::count("ti_failures", 1, &tags[..2]));
         Ok(failure)
     }
 

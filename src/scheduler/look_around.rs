@@ -24,6 +24,8 @@ pub(super) struct Clocks {
     deep_poll: DateTime<Utc>,
     reexamine: DateTime<Utc>,
     pub(super) heartbeat: DateTime<Utc>,
+    /// When the teams were read.
+    pub(super) teams: Option<DateTime<Utc>>,
     /// The next time-based run, as the last poll saw it.
     pub(super) next_due: Option<DateTime<Utc>>,
 }
@@ -42,6 +44,7 @@ impl Clocks {
             deep_poll: past,
             reexamine: now,
             heartbeat: now,
+            teams: None,
             next_due: None,
         }
     }

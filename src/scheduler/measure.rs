@@ -6,22 +6,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::state::{RunState, RunType};
 
 use super::tick::Scheduler;
-use crate::store::Db;
 use crate::store::critical_section::Pass;
 use crate::store::dag_bag::CachedDag;
 use crate::store::runs::span::traced_run;
 use crate::store::snapshot::RunSnapshot;
-use crate::telemetry::{metrics, traces};
+use crate::store::{Conn, Db, Tx};
+use crate::telemetry::metrics::{self, Held, normal};
+use crate::telemetry::traces;
 
 impl Scheduler {
-    /// The gauges of the local executor (`BaseExecutor._emit_metrics`); hosted executors send theirs themselves. What it
-    /// was handed counts as running, as in Airflow's.
-    pub(super) fn measure_executor(&self) {
+    /// The gauges of the local executor (`BaseExecutor._emit_metrics`), and how long this round dealt with it, where
+    /// Airflow's loop calls `heartbeat`; hosted executors send theirs themselves. What it was handed counts as running, as in
+    /// Airflow's.
+    pub(super) fn measure_executor(&mut self) {
+        let took = std::mem::take(&mut self.with_executor);
         if !metrics::is_on() {
             return;
         }
         let Some((slots, name)) = self.executors.local_use() else { return };
         let class = name.class_name();
+        metrics::timing("scheduler.executor_heartbeat_duration", took, &[("executor", class)]);
         let several = self.executors.roster().len() > 1;
         let gauge = |metric: &str, status: &str, value: usize| {
             let full = if several { format!("{metric}.{class}") } else { metric.to_owned() };
@@ -62,10 +66,13 @@ pub(super) fn queued(pass: &Pass, took: Duration, now: DateTime<Utc>) {
         return;
     }
     metrics::timing("scheduler.critical_section_duration", took, &[]);
+    for query in &pass.queries {
+        metrics::timing("scheduler.critical_section_query_duration", *query, &[]);
+    }
     let mut starving = 0;
     for (pool, count) in &pass.starving_per_pool {
         starving += count;
-        metrics::gauge("pool.starving_tasks", *count, &[("pool_name", pool.as_str())]);
+        metrics::gauge("pool.starving_tasks", *count, &[("pool_name", &*normal(pool))]);
     }
     metrics::gauge("scheduler.tasks.starving", starving, &[]);
     metrics::gauge("scheduler.tasks.executable", i64::try_from(pass.queued.len()).unwrap_or(i64::MAX), &[]);
@@ -77,22 +84,25 @@ pub(super) fn queued(pass: &Pass, took: Duration, now: DateTime<Utc>) {
     }
 }
 
-/// A run that has ended.
-pub(super) fn ended(run: &RunSnapshot, dag: &CachedDag, state: RunState, now: DateTime<Utc>) {
+/// A run that has ended; sent when that is committed.
+pub(super) fn ended(tx: &Tx, run: &RunSnapshot, dag: &CachedDag, state: RunState, now: DateTime<Utc>) {
     let facts = &run.facts;
     let tags = [("dag_id", facts.dag_id.as_str()), ("run_type", facts.run_type.as_str())];
     let name = if state == RunState::Success { "dagrun.duration.success" } else { "dagrun.duration.failed" };
-    metrics::timing(name, length(now - facts.start_date.unwrap_or(now)), &tags);
+    tx.measure(|| Held::timing(name, length(now - facts.start_date.unwrap_or(now)), &tags));
     if facts.run_type != RunType::Scheduled
         || run.clear_number > 0
         || !dag.timetable.is_periodic().unwrap_or(true)
     {
         return;
     }
-    let first = run.tis.iter().filter_map(|ti| ti.start_date).min();
-    if let Some(delay) = first.map(|first| first - facts.run_after).filter(|delay| *delay > TimeDelta::zero())
-    {
-        metrics::timing("dagrun.first_task_scheduling_delay", length(delay), &tags);
+    let Some(first) = run.tis.iter().filter_map(|ti| ti.start_date).min() else { return };
+    let delay = |since: DateTime<Utc>| Some(first - since).filter(|delay| *delay > TimeDelta::zero());
+    if let Some(delay) = delay(facts.run_after) {
+        tx.measure(|| Held::timing("dagrun.first_task_scheduling_delay", length(delay), &tags));
+    }
+    if let Some(delay) = run.queued_at.and_then(delay) {
+        tx.measure(|| Held::timing("dagrun.first_task_start_delay", length(delay), &tags));
     }
 }
 

@@ -27,6 +27,7 @@ mod resting;
 pub mod shadow;
 pub mod start_runs;
 mod steps;
+mod teams;
 mod tick;
 pub mod timers;
 mod users_python;
@@ -35,6 +36,8 @@ mod users_python;
 mod event_tests;
 #[cfg(test)]
 mod executor_tests;
+#[cfg(test)]
+mod metric_tests;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::timers::Duty;
 use crate::config::{Config, keys};
+use crate::store::execution::MultiTeam;
 
 /// When a scheduler ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct Options {
     pub queued_timeout: Duration,
     /// `[scheduler] num_stuck_in_queued_retries`.
     pub stuck_retries: i64,
+    /// `[core] multi_team`.
+    pub multi_team: MultiTeam,
     /// `[logging] log_filename_template`.
     pub log_template: String,
     /// What decisions about runs depend on.
@@ -118,6 +121,7 @@ impl Options {
             heartbeat_timeout: duration(&keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT),
             queued_timeout: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT),
             stuck_retries: number(&keys::scheduler::NUM_STUCK_IN_QUEUED_RETRIES),
+            multi_team: if config.get(&keys::core::MULTI_TEAM) { MultiTeam::On } else { MultiTeam::Off },
             log_template: config.get(&keys::logging::LOG_FILENAME_TEMPLATE),
             decisions: slipstream_core::run::Options {
                 max_retry_delay: max_retry_delay.unwrap_or(TimeDelta::MAX),

@@ -12,7 +12,7 @@ use super::tick::Scheduler;
 use crate::executor::Executor;
 use crate::store::callbacks::ExecutorCallback;
 use crate::store::{StoreError, callbacks};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, team_tag};
 
 impl Scheduler {
     /// Makes the runs that are due; comes again at once while there are more.
@@ -26,7 +26,8 @@ impl Scheduler {
             self.answers.remove(&created.run.dag_id);
             tracing::debug!(dag_id = %created.run.dag_id, run_id = %created.run.run_id, "made a run");
             if created.run.run_type == RunType::AssetTriggered && created.run.partition_key.is_none() {
-                metrics::incr("asset.triggered_dagruns", &[]);
+                let team = metrics::team_of_dag(created.run.dag_id.as_str());
+                metrics::incr("asset.triggered_dagruns", &team_tag(team.as_deref()));
             }
         }
         self.follow_started(made.started);
@@ -63,7 +64,8 @@ impl Scheduler {
     pub(super) async fn deadlines_and_callbacks(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         if std::mem::take(&mut self.agenda.deadlines) {
             for missed in missed_deadlines::run_once(&self.db, &self.fernet, now).await? {
-                metrics::incr("deadline_alerts.deadline_missed", &[("dag_id", missed.dag_id.as_str())]);
+                let tags = [("dag_id", missed.dag_id.as_str()), ("dagrun_id", missed.run_id.as_str())];
+                metrics::incr("deadline_alerts.deadline_missed", &tags);
             }
             self.agenda.callbacks = true;
         }

@@ -109,6 +109,8 @@ pub struct Scheduler {
     pub(super) round: Round,
     pub(super) rounds: Rounds,
     pub(super) progress: Progress,
+    /// How long this round has dealt with the local executor.
+    pub(super) with_executor: Duration,
     /// Who asks for the state of the loop sends a question here.
     pub(super) ask: UnboundedSender<Question>,
     pub(super) questions: UnboundedReceiver<Question>,
@@ -158,7 +160,7 @@ impl Scheduler {
         timers.hasten(Duty::Orphans, now + ATTACH_LIMIT);
         Ok(Self {
             db,
-            bag: DagBag::default(),
+            bag: DagBag::of_scheduler(),
             timers,
             options,
             executors,
@@ -188,6 +190,7 @@ impl Scheduler {
             round: Round::Idle,
             rounds: Rounds::default(),
             progress: Progress::new(),
+            with_executor: Duration::ZERO,
             ask,
             questions,
         })
@@ -270,9 +273,11 @@ impl Scheduler {
 
     /// Takes every event that has arrived.
     fn drain(&mut self) {
+        let began = Instant::now();
         while let Ok((from, event)) = self.reports.try_recv() {
             self.note(from, event);
         }
+        self.with_executor += began.elapsed();
     }
 
     /// What the event engine has done since the last round.
@@ -347,6 +352,7 @@ impl Scheduler {
         self.heartbeat(now).await;
         self.drain();
         self.take_hints();
+        passing("learn teams", self.learn_teams(now).await)?;
         self.progress.at("poll");
         passing("poll", self.look_around(now).await)?;
         for run in self.preparing.collect() {

@@ -1,13 +1,14 @@
 //! Creation of dag runs with their task instances and deadlines: what `SerializedDAG.create_dagrun` does in Airflow
 //! (`airflow/serialization/definitions/dag.py`), for many runs in a few statements.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::ids::DagId;
 use slipstream_core::run::{NewTi, initial_task_instances};
+use slipstream_core::state::RunType;
 
 use super::dag_bag::CachedDag;
 use super::db::Conn;
@@ -18,6 +19,7 @@ use super::runs::insert_run::{RunRow, insert_runs};
 use super::runs::params::{self, ParamError};
 use super::runs::pickle;
 use super::runs::run_id::{RunIdError, RunIdRules};
+use crate::telemetry::metrics::{self, Held};
 
 pub use super::runs::insert_run::{NewRun, TriggeredBy};
 pub use super::runs::insert_task_instances::{NewTaskInstance, TaskInstanceRun, insert_task_instances};
@@ -42,7 +44,6 @@ pub struct RunRequest {
 
 /// What became of a [`RunRequest`].
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are created")]
 pub enum Creation {
     /// It exists now.
     Created(CreatedRun),
@@ -59,8 +60,6 @@ pub struct CreatedRun {
     pub id: i64,
     /// What was asked for.
     pub run: NewRun,
-    /// How many task instances it got, for the metric `task_instance_created`.
-    pub task_instances: usize,
 }
 
 /// Why a run must not be created: Airflow's `ValueError`s and their kin.
@@ -144,7 +143,6 @@ pub async fn create<C: Conn>(
     let id_of = |run: &NewRun| ids.get(&(run.dag_id.clone(), run.run_id.clone())).copied();
     let mut instances = Vec::with_capacity(rows.len());
     let mut with_deadlines = Vec::new();
-    let mut counts: HashMap<(DagId, RunId), usize> = HashMap::with_capacity(rows.len());
     for (request, row) in good.iter().zip(&rows) {
         let Some(id) = id_of(&row.run) else { continue };
         let tis: Vec<NewTaskInstance> =
@@ -152,7 +150,7 @@ pub async fn create<C: Conn>(
                 .into_iter()
                 .map(new_task_instance)
                 .collect();
-        counts.insert((row.run.dag_id.clone(), row.run.run_id.clone()), tis.len());
+        measure_created(tx, &row.run.dag_id, row.run.run_type, &tis);
         instances.push((ti_run(row), tis));
         if !request.dag.dag.deadline.is_empty() {
             with_deadlines.push(deadlines::NewDeadlines {
@@ -171,13 +169,24 @@ pub async fn create<C: Conn>(
         .map(|(request, verdict)| match (verdict, id_of(&request.run)) {
             (Err(why), _) => Creation::Refused(why),
             (Ok(()), None) => Creation::Exists,
-            (Ok(()), Some(id)) => {
-                let key = (request.run.dag_id.clone(), request.run.run_id.clone());
-                let task_instances = counts.get(&key).copied().unwrap_or(0);
-                Creation::Created(CreatedRun { id, run: request.run.clone(), task_instances })
-            }
+            (Ok(()), Some(id)) => Creation::Created(CreatedRun { id, run: request.run.clone() }),
         })
         .collect())
+}
+
+/// Counts new task instances of one run by the class of their operator.
+pub(super) fn measure_created<C: Conn>(conn: &C, dag_id: &DagId, run_type: RunType, tis: &[NewTaskInstance]) {
+    if !metrics::is_on() {
+        return;
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for ti in tis {
+        *counts.entry(&ti.operator).or_default() += 1;
+    }
+    for (operator, count) in counts {
+        let tags = [("dag_id", dag_id.as_str()), ("run_type", run_type.as_str()), ("task_type", operator)];
+        conn.measure(|| Held::count("task_instance_created", count, &tags));
+    }
 }
 
 /// The bundle version that each Dag is at; runs are pinned to it unless the Dag opted out.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use slipstream_core::admit::{
@@ -88,6 +89,8 @@ pub struct Pass {
     pub starving_per_pool: BTreeMap<String, i64>,
     /// Whether another scheduler was in the section, so that nothing was looked at.
     pub busy: bool,
+    /// How long each query for candidates took.
+    pub queries: Vec<Duration>,
 }
 
 /// Most candidates that are looked at together. Each is locked until the section is left.
@@ -121,13 +124,17 @@ pub async fn enqueue(
     }
     let mut admission = Admission::new(pools, active_counts(&tx).await?, room.executors.clone());
     let mut queued: Vec<QueuedTi> = Vec::new();
+    let mut queries = Vec::new();
     let mut left = room.free;
     let mut limit = left.batch.max(0).saturating_add(left.streaming.max(0)).saturating_add(SPARE).min(PAGE);
     while left.batch > 0 || (left.streaming > 0 && !room.streaming.is_empty()) {
         // Where only streaming tasks have room, the others are not looked through.
         let only = (left.batch <= 0).then_some(&room.streaming);
         let select = select_page(&tx, room, admission.starved(), &queued, only, limit);
-        let page = page(&tx, bag, room, select).await?;
+        let began = Instant::now();
+        let rows = tx.all(select).await?;
+        queries.push(began.elapsed());
+        let page = page(&tx, bag, room, &rows).await?;
         let full = page.len() as i64 >= limit;
         limit = (limit * 2).min(PAGE);
         let (before, known) = (queued.len(), admission.starved().len());
@@ -161,7 +168,7 @@ pub async fn enqueue(
         pre_assign(&tx, &queued, &room.pre_assigning).await?;
         tx.commit().await?;
     }
-    Ok(Pass { queued, starving_per_pool: admission.starving_per_pool().clone(), busy: false })
+    Ok(Pass { queued, starving_per_pool: admission.starving_per_pool().clone(), busy: false, queries })
 }
 
 fn tell(ti: &Candidate, refusal: Refusal) {
@@ -230,16 +237,15 @@ async fn active_counts<C: Conn>(conn: &C) -> Result<ActiveCounts, StoreError> {
     Ok(counts)
 }
 
-/// The next candidates in order of priority, locked.
+/// The candidates of these rows, in their order.
 async fn page(
     tx: &Tx,
     bag: &DagBag,
     room: &Room,
-    select: Sql,
+    rows: &[Row],
 ) -> Result<Vec<(QueuedTi, Candidate)>, StoreError> {
-    let rows = tx.all(select).await?;
     let (mut limited, mut pinned) = (BTreeSet::<DagId>::new(), BTreeSet::new());
-    for row in &rows {
+    for row in rows {
         let dag_id = row.id("dag_id")?;
         if row.bool("has_task_concurrency_limits")? || room.streaming.contains(&dag_id) {
             match pinned_version(row)? {
@@ -262,7 +268,7 @@ async fn page(
     rows.iter().map(read).collect()
 }
 
-/// Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
+/// The next candidates in order of priority, locked. Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
 /// `max_active_tasks` would turn away.
 fn select_page(
     tx: &Tx,

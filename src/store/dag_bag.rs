@@ -14,6 +14,7 @@ use slipstream_core::schedule::Timetable;
 use uuid::Uuid;
 
 use super::{Conn, Row, StoreError};
+use crate::telemetry::metrics;
 
 /// Most versions that are kept; the least recently used go first.
 const KEPT: usize = 512;
@@ -64,12 +65,26 @@ struct Cache {
 #[derive(Clone, Debug, Default)]
 pub struct DagBag {
     cache: Arc<Mutex<Cache>>,
+    metrics: Metrics,
+}
+
+/// Whether the use of a bag is measured: Airflow's names for that are the scheduler's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Metrics {
+    #[default]
+    None,
+    Scheduler,
 }
 
 /// Dags by id; one that is not there has no serialised version, or one that cannot be understood (logged).
 pub type Dags = BTreeMap<DagId, Arc<CachedDag>>;
 
 impl DagBag {
+    /// An empty bag whose use is measured as that of the scheduler's.
+    pub fn of_scheduler() -> Self {
+        Self { metrics: Metrics::Scheduler, ..Self::default() }
+    }
+
     /// The newest version of each of these Dags, in at most two queries.
     ///
     /// # Errors
@@ -176,8 +191,24 @@ impl DagBag {
                 self.lock().keep(id, hash, dag);
             }
         }
+        self.measure(keys.len() - missing.len(), missing.len());
         let mut cache = self.lock();
         Ok(keys.iter().filter_map(|key| cache.touch(key.id)).collect())
+    }
+
+    /// Each version that was asked for counts once, as in Airflow: here for many Dags at a time.
+    fn measure(&self, hits: usize, misses: usize) {
+        if self.metrics == Metrics::None || !metrics::is_on() {
+            return;
+        }
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        if hits > 0 {
+            metrics::count("scheduler.dag_bag.cache_hit", number(hits), &[]);
+        }
+        if misses > 0 {
+            metrics::count("scheduler.dag_bag.cache_miss", number(misses), &[]);
+            metrics::gauge("scheduler.dag_bag.cache_size", number(self.lock().entries.len()), &[]);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {

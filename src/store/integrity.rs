@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use slipstream_core::run;
+use slipstream_core::state::{RunState, TaskState};
 use uuid::Uuid;
 
 use super::apply::{self, Target};
-use super::create_run::new_task_instance;
+use super::create_run::{measure_created, new_task_instance};
 use super::dag_bag::CachedDag;
 use super::runs::insert_task_instances::{TaskInstanceRun, insert_task_instances};
 use super::snapshot::{self, RunSnapshot};
 use super::{Conn, StoreError, Tx};
+use crate::telemetry::metrics::Held;
 
 /// Whether an earlier try of the run was made from this version (`check_version_id_exists_in_dr`; its task instances of
 /// today are known already).
@@ -65,9 +67,34 @@ pub async fn bring_in_line(
         dag_version_id: dag.version_id,
         context_carrier: run.context_carrier.clone(),
     };
-    let rows = changes.new.into_iter().map(new_task_instance).collect();
+    let rows: Vec<_> = changes.new.into_iter().map(new_task_instance).collect();
+    measure_tasks(tx, run, dag);
+    measure_created(tx, &facts.dag_id, facts.run_type, &rows);
     insert_task_instances(tx, &[(of, rows)], unixname, now).await?;
     Ok(())
+}
+
+/// Counts the task instances whose task has gone from the Dag or come back to it. Those of copies that a mapped task does not
+/// have any more are not meant.
+fn measure_tasks(tx: &Tx, run: &RunSnapshot, dag: &CachedDag) {
+    let facts = &run.facts;
+    let (mut removed, mut restored) = (0, 0);
+    for ti in &run.tis {
+        let was_removed = ti.state == Some(TaskState::Removed);
+        match dag.dag.task_by_id(ti.task_id.as_str()) {
+            Some(_) if was_removed => restored += 1,
+            // A run that goes on keeps them.
+            None if !was_removed && facts.state != RunState::Running => removed += 1,
+            _ => {}
+        }
+    }
+    let tags = [("dag_id", facts.dag_id.as_str()), ("run_type", facts.run_type.as_str())];
+    if removed > 0 {
+        tx.measure(|| Held::count("task_removed_from_dag", removed, &tags));
+    }
+    if restored > 0 {
+        tx.measure(|| Held::count("task_restored_to_dag", restored, &tags));
+    }
 }
 
 /// Gives the version to the run's task instances that have an unfinished state.

@@ -26,6 +26,8 @@ pub mod fernet;
 pub mod history;
 pub mod integrity;
 pub mod job;
+#[cfg(test)]
+mod metric_tests;
 pub mod migration;
 pub mod own_tables;
 pub mod row;
@@ -35,6 +37,7 @@ pub mod shadow;
 pub mod snapshot;
 pub mod sql;
 pub mod survey;
+pub mod teams;
 #[cfg(test)]
 pub mod testing;
 pub mod triggers;

@@ -264,6 +264,15 @@ pub async fn serialized_dag(conn: &impl Conn, dag_id: &str, dag: Json) -> Uuid {
     version
 }
 
+/// Gives the bundle `dags-folder` and the pool `default_pool` to a new team.
+pub async fn team(conn: &impl Conn, team: &str) {
+    insert(conn, "team", vec![("name", team.into())]).await;
+    let values = vec![("dag_bundle_name", "dags-folder".into()), ("team_name", team.into())];
+    insert(conn, "dag_bundle_team", values).await;
+    let pool = conn.sql("UPDATE slot_pool SET team_name = ? WHERE pool = 'default_pool'").bind(team);
+    conn.exec(pool).await.unwrap();
+}
+
 /// A dag run to be written.
 #[derive(Clone, Debug)]
 pub struct NewRun {

@@ -23,6 +23,14 @@ pub async fn run_once(db: &Db, timeout: i64, now: DateTime<Utc>) -> Result<Vec<R
     .await
 }
 
+/// How many tests an executor has, and how many wait for one.
+///
+/// # Errors
+/// As any statement.
+pub async fn waiting(db: &Db) -> Result<(i64, i64), StoreError> {
+    connection_tests::waiting(db).await
+}
+
 /// Fails tests that wait for an executor: none of ours can run them. In stock Airflow they wait for the reaper.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::super::error::StoreError;
 use super::super::row::Row;
 use super::super::runs::insert_run::NewRun;
 use super::reference::{Interval, Reference};
+use crate::telemetry::metrics::Held;
 
 /// A new run whose Dag has deadlines.
 #[derive(Debug)]
@@ -158,5 +159,7 @@ async fn write<C: Conn>(
         .bind(callback)
         .bind(alert.id);
     tx.exec(sql).await?;
+    let tags = [("dag_id", new.run.dag_id.as_str())];
+    tx.measure(|| Held::count("deadline_alerts.deadline_created", 1, &tags));
     Ok(())
 }

@@ -52,6 +52,19 @@ pub async fn reap(tx: &Tx, timeout: i64, now: DateTime<Utc>) -> Result<Vec<Reape
     Ok(reaped)
 }
 
+/// How many tests an executor has, and how many wait for one.
+///
+/// # Errors
+/// As any statement.
+pub async fn waiting<C: Conn>(conn: &C) -> Result<(i64, i64), StoreError> {
+    let sql = conn.sql(
+        "SELECT count(CASE WHEN state <> 'pending' THEN 1 END) AS active, \
+         count(CASE WHEN state = 'pending' THEN 1 END) AS pending FROM connection_test_request \
+         WHERE state IN ('pending', 'queued', 'running')",
+    );
+    conn.one(sql).await?.map_or(Ok((0, 0)), |row| Ok((row.int("active")?, row.int("pending")?)))
+}
+
 /// Fails pending tests with a reason: no executor here can run them.
 ///
 /// # Errors

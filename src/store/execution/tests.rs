@@ -9,6 +9,7 @@ use super::xcom::{self, NewXCom, Role, Runs, Slice, XComKey};
 use super::*;
 use crate::store::db::{Conn, Db};
 use crate::store::testing::{self, NewRun, NewTi, at, first, on_each_database, one_task};
+use crate::telemetry::metrics::testing::Sent;
 
 fn starter() -> EnterRunning {
     EnterRunning { hostname: "host".into(), unixname: "user".into(), pid: 100, start_date: at(10) }
@@ -149,7 +150,11 @@ fn a_success_queues_the_dags_that_wait_for_its_asset() {
             ],
             rendered_map_index: None,
         };
-        assert_eq!(succeed(db, id, &report, &Options::default()).await.unwrap(), Reported::Written);
+        testing::team(db, "blue").await;
+        let sent = Sent::listen();
+        let options = Options { multi_team: MultiTeam::On, ..Options::default() };
+        assert_eq!(succeed(db, id, &report, &options).await.unwrap(), Reported::Written);
+        assert_eq!(sent.take("asset"), ["asset.updates:1|c|#team_name:blue"]);
         let event = first(db, "SELECT * FROM asset_event").await;
         assert_eq!(event.json("extra").unwrap(), json!({"rows": 3}));
         assert_eq!(event.text("source_task_id").unwrap(), "t");

@@ -30,6 +30,8 @@ pub struct RunSnapshot {
     pub created_dag_version_id: Option<Uuid>,
     /// `clear_number`.
     pub clear_number: i64,
+    /// When it was queued, the last time.
+    pub queued_at: Option<DateTime<Utc>>,
     /// `context_carrier`, still wrapped.
     pub context_carrier: serde_json::Value,
     /// Its task instances, by task and map index.
@@ -52,7 +54,7 @@ impl RunSnapshot {
 
 const SELECT_RUNS: &str = "SELECT dr.id, dr.dag_id, dr.run_id, dr.run_type, dr.state, dr.logical_date, \
      dr.data_interval_start, dr.data_interval_end, dr.run_after, dr.start_date, dr.bundle_version, \
-     dr.created_dag_version_id, dr.clear_number, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
+     dr.created_dag_version_id, dr.clear_number, dr.queued_at, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
      JOIN dag ON dag.dag_id = dr.dag_id LEFT JOIN backfill_dag_run bdr ON bdr.dag_run_id = dr.id";
 
 /// Which runs are looked at, by their Dag.
@@ -162,6 +164,7 @@ fn read_run(row: &Row) -> Result<RunSnapshot, StoreError> {
         bundle_version: row.text_opt("bundle_version")?,
         created_dag_version_id: row.uuid_opt("created_dag_version_id")?,
         clear_number: row.int("clear_number")?,
+        queued_at: row.time_opt("queued_at")?,
         context_carrier: row.json("context_carrier")?,
         tis: Vec::new(),
         ti_versions: BTreeSet::new(),

@@ -8,9 +8,10 @@ use super::profile::AssetKey;
 use super::{LockedTi, Options, Partition, partition, team_filter};
 use crate::store::db::{Conn, Tx};
 use crate::store::error::StoreError;
-use crate::store::execution::MultiTeam;
+use crate::store::execution::{MultiTeam, teams};
 use crate::store::row::Row;
 use crate::store::sql::Param;
+use crate::telemetry::metrics::{self, Held, team_tag};
 
 /// A row of `asset`.
 #[derive(Clone, Debug)]
@@ -62,6 +63,7 @@ pub(super) async fn register(
     associate_aliases(tx, change).await?;
     let event_id = insert_event(tx, ti, change).await?;
     link_aliases(tx, change, event_id).await?;
+    measure_update(tx, ti, options.multi_team).await?;
     let mut consumers = consumers(tx, change).await?;
     if options.multi_team == MultiTeam::On {
         consumers = team_filter::filter(tx, ti, change.asset.id, consumers).await?;
@@ -72,6 +74,19 @@ pub(super) async fn register(
     if change.partition.key.is_none() {
         queue(tx, change.asset.id, &plain).await?;
     }
+    Ok(())
+}
+
+/// Counts the update, as one of the team whose task made it.
+async fn measure_update(tx: &Tx, ti: Option<&LockedTi>, multi_team: MultiTeam) -> Result<(), StoreError> {
+    if !metrics::is_on() {
+        return Ok(());
+    }
+    let team = match ti {
+        Some(ti) => teams::of_dag(tx, multi_team, &ti.dag_id).await?,
+        None => None,
+    };
+    tx.measure(|| Held::count("asset.updates", 1, &team_tag(team.as_deref())));
     Ok(())
 }
 
