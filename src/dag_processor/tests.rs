@@ -12,6 +12,7 @@ use crate::runtime::{Asker, Shutdown};
 use crate::store::runs::testing::TestDb;
 use crate::store::{Conn, Row};
 use crate::supervisor::answer;
+use crate::telemetry::metrics::testing::Sent;
 
 /// A dag processor at work on a folder of its own.
 struct Lab {
@@ -167,4 +168,37 @@ async fn unchanged_and_edited_files() {
     lab.asker.ask();
     processor.await.unwrap().unwrap();
     lab.wait("SELECT 1 FROM job WHERE state = 'success'").await;
+}
+
+#[tokio::test]
+async fn a_pass_over_the_files_is_measured_when_the_queue_is_empty_again() {
+    LocalSet::new().run_until(measured_pass()).await;
+}
+
+async fn measured_pass() {
+    let lab = Lab::new().await;
+    lab.write("measured.py", &dag("measured"));
+    let sent = Sent::listen();
+    let processor = lab.start(Runs::Unlimited);
+    let mut lines = Vec::new();
+    let limit = Instant::now() + Duration::from_secs(60);
+    let has = |lines: &[String], wanted: &str| lines.iter().any(|line| line.starts_with(wanted));
+    // The first pass ends, as in Airflow, when the last file has left the queue and is not parsed yet.
+    while !has(&lines, "dagbag_size:1|g") && Instant::now() < limit {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        lines.extend(sent.take(""));
+    }
+    lab.asker.ask();
+    processor.await.unwrap().unwrap();
+    for wanted in [
+        "dag_processing.total_parse_time:",
+        "dagbag_size:1|g",
+        "dag_processing.import_errors:0|g",
+        "dag_processing.file_path_queue_update_count:1|c",
+        "dag_processing.file_path_queue_size:0|g",
+        "dag_processing.processes:1|c|#file_path:measured.py,action:start",
+        "dag_processor_heartbeat:1|c",
+    ] {
+        assert!(has(&lines, wanted), "{wanted} in {lines:#?}");
+    }
 }

@@ -23,6 +23,7 @@ sources! {
     ".triggering" <- "triggering.py",
     ".preload" <- "preload.py",
     ".callback" <- "callback.py",
+    ".callback_metrics" <- "callback_metrics.py",
     ".executor" <- "executor.py",
     ".zygote" <- "zygote.py",
     ".service" <- "service.py",

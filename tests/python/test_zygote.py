@@ -154,6 +154,37 @@ print(json.dumps([context.get("triggering_events") for context in contexts] + [l
         self.assertEqual(seen, [[{"key": "k"}], None, None, None, 3, 2, 2, 2])
 
 
+class CallbackMetrics(unittest.TestCase):
+    """Metrics of a child that runs callbacks of a Dag file."""
+
+    def test_a_callback_that_raises_is_counted_and_a_parse_sends_nothing(self) -> None:
+        seen = run(
+            """
+import json
+from slipstream._host import preload
+preload.parse_target()
+from airflow._shared.observability.metrics import stats
+from airflow.dag_processing import processor
+from airflow.observability.metrics import stats_utils
+
+sent = []
+
+class Recorder:
+    def incr(self, name, *args, tags=None, **kwargs):
+        sent.append([name, tags])
+
+stats_utils.get_stats_factory = lambda: Recorder
+stats.incr("before")
+run = lambda bag, requests, log: stats.incr("dag.callback_exceptions", tags={"dag_id": "d"})
+from slipstream._host import callback_metrics
+name = processor._execute_callbacks.__name__
+callback_metrics.measured(run)(None, [], None)
+print(json.dumps([name, hasattr(processor._execute_callbacks, "__wrapped__"), sent]))
+"""
+        )
+        self.assertEqual(seen, ["_execute_callbacks", True, [["dag.callback_exceptions", {"dag_id": "d"}]]])
+
+
 class Steady(unittest.TestCase):
     """Whether a source shows that its result may be another one the next time."""
 

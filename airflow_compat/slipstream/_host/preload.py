@@ -53,8 +53,9 @@ def parse_target() -> Callable[[], None]:
     """Return the entry point of a parse child."""
     from airflow.dag_processing import processor
 
-    from . import parse
+    from . import callback_metrics, parse
 
+    processor._execute_callbacks = callback_metrics.measured(processor._execute_callbacks)
     return parse.watched(processor._parse_file_entrypoint)
 
 

@@ -80,10 +80,12 @@ impl Processor {
     /// Stops all work on a file that is gone.
     fn forget(&mut self, file: &FileKey) {
         self.queue.forget(file);
+        measure::queue(self.queue.len());
         self.running.retain(|item, child| {
             if item.file == *file {
                 tracing::warn!(%file, "the file is gone; its child is stopped");
                 child.abort();
+                measure::child(file, Action::Stop);
             }
             item.file != *file
         });

@@ -1,8 +1,9 @@
 //! What the loop does for others, and its housekeeping.
 
 use super::*;
-use crate::dag_processor::measure;
 use crate::dag_processor::options::Runs;
+use crate::store::execution::MultiTeam;
+use crate::store::teams;
 
 /// How long old versions of bundles may take to be removed, or one to be checked out.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -41,7 +42,7 @@ impl Processor {
             tracing::warn!("a callback names no file; it is skipped");
             return;
         };
-        measure::queued_callback();
+        measure::queued_callback(&bundle);
         let version = text("bundle_version");
         let Some(known) = self.bundles.get(&bundle) else { return };
         let item = Item { file: FileKey { bundle: bundle.clone(), path }, version: version.clone() };
@@ -100,6 +101,15 @@ impl Processor {
         let (queued, running) = (self.queue.len(), self.running.len());
         measure::files(&self.files, Utc::now());
         tracing::info!(files = count, dags, errors, queued, running, "file processing statistics");
+    }
+
+    /// Reads which teams the bundles belong to, where measurements name them.
+    pub(super) async fn learn_teams(&mut self) -> Result<(), StoreError> {
+        let multi_team = self.options.answers.execution.multi_team == MultiTeam::On;
+        if multi_team && metrics::is_on() && self.timers.teams.is_due() {
+            metrics::set_teams(teams::of_bundles(&self.options.db).await?);
+        }
+        Ok(())
     }
 
     /// Whether every file was parsed as often as was asked.

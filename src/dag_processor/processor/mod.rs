@@ -27,6 +27,7 @@ use super::children::Children;
 use super::error::DagProcessorError;
 use super::files::{FileKey, FileState, Files};
 use super::log::ChildLog;
+use super::measure::{self, Action};
 use super::memory::{Inputs, Memory, Stamps, stamps};
 use super::options::Options;
 use super::pass::{self, NewestRuns, delta};
@@ -41,6 +42,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// How often the database is asked whether someone waits for something.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the teams of bundles are read, where measurements name them.
+const TEAMS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the start of Airflow's part may take.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -136,6 +140,7 @@ struct Timers {
     versions: Timer,
     statistics: Timer,
     scan: Timer,
+    teams: Timer,
 }
 
 struct Processor {
@@ -157,6 +162,8 @@ struct Processor {
     timers: Timers,
     scanning: bool,
     passes: u32,
+    /// Since when the queue has not been empty at a look at it.
+    pass_since: Option<Instant>,
 }
 
 impl Processor {
@@ -194,6 +201,7 @@ impl Processor {
             versions: Timer::new(set.bundle_cleanup_interval),
             statistics: Timer::new(set.print_stats_interval),
             scan: Timer::new(TICK),
+            teams: Timer::new(TEAMS_INTERVAL),
         };
         Ok(Self {
             children: Arc::new(children?),
@@ -211,6 +219,7 @@ impl Processor {
             timers,
             scanning: false,
             passes: 0,
+            pass_since: None,
             options,
         })
     }
@@ -234,6 +243,9 @@ impl Processor {
                     }
                 }
             }
+            if !self.queue.is_empty() {
+                self.pass_since.get_or_insert_with(Instant::now);
+            }
             self.start_children();
             self.write_results();
         }
@@ -248,6 +260,7 @@ impl Processor {
                 return Ok(Turn::Done);
             }
         }
+        self.learn_teams().await?;
         if self.timers.ask.is_due() {
             self.take_requests().await?;
         }
@@ -289,6 +302,13 @@ impl Processor {
                 }
             }
         }
+    }
+}
+
+impl Drop for Processor {
+    /// Its children end with it.
+    fn drop(&mut self) {
+        self.running.keys().for_each(|item| measure::child(&item.file, Action::Terminate));
     }
 }
 

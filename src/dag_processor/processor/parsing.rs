@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::dag_processor::child::{Parsed, Request};
-use crate::dag_processor::measure;
 use crate::dag_processor::memory::turn;
 use crate::dag_processor::queue::Callbacks;
 use crate::supervisor::{Answerer, Asker};
@@ -18,10 +17,16 @@ impl Processor {
         if !self.queue.is_empty() {
             return Ok(());
         }
+        if let Some(since) = self.pass_since.take() {
+            measure::passed(&self.files, since.elapsed());
+        }
+        let began = Instant::now();
         let now = Utc::now();
         let (settings, runs) = (&self.options.settings, self.options.runs);
         let mut due = pass::due(&self.files, settings, runs, now, |file| self.is_busy(file));
         if !due.confirm.is_empty() {
+            // What is only looked at is part of the pass.
+            self.pass_since = Some(began);
             let confirm = std::mem::take(&mut due.confirm);
             let all = confirm.clone();
             let not = pass::confirm(&self.options.db, &self.files, confirm, settings, &mut self.newest, now)
@@ -40,6 +45,8 @@ impl Processor {
         for (file, _) in files {
             self.queue.push_back(file.into());
         }
+        measure::queued_what_is_due();
+        measure::queue(self.queue.len());
         Ok(())
     }
 
@@ -86,7 +93,7 @@ impl Processor {
             let outcome = child::run(&children, answerer, request, log).await;
             Event::Child { item, had_callbacks, stamp, outcome }
         });
-        measure::started(&key.file);
+        measure::child(&key.file, Action::Start);
         measure::queue(self.queue.len());
         self.running.insert(key, handle);
     }
@@ -116,7 +123,7 @@ impl Processor {
         let Some(parsed) = outcome.parsed.take() else {
             // Callbacks alone say nothing about the file.
             if had_callbacks {
-                measure::ran_callbacks();
+                measure::ran_callbacks(&file.bundle);
             } else {
                 self.set_state(
                     &file,
