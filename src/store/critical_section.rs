@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use slipstream_core::admit::{
-    ActiveCounts, Admission, Candidate, Class, PoolRoom, Refusal, Slots, Starved, TaskLimits,
+    ActiveCounts, Admission, Candidate, Class, PoolRoom, Refusal, Slots, TaskLimits,
 };
 use slipstream_core::dag::Task;
 use slipstream_core::executor::{ExecutorIndex, Roster};
 use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
+use super::candidates::{self, Ranks, Wanted};
 use super::dag_bag::{CachedDag, DagBag};
 use super::ended_tis::pinned_version;
-use super::{Conn, Db, Dialect, Param, Row, Sql, StoreError, Tx};
+use super::{Conn, Db, Dialect, Param, Row, StoreError, Tx};
 
 /// What the scheduler brings into the section.
 #[derive(Clone, Debug)]
@@ -126,11 +127,13 @@ pub async fn enqueue(
     let mut queued: Vec<QueuedTi> = Vec::new();
     let mut queries = Vec::new();
     let mut left = room.free;
+    let mut ranks = Ranks::None;
     let mut limit = left.batch.max(0).saturating_add(left.streaming.max(0)).saturating_add(SPARE).min(PAGE);
     while left.batch > 0 || (left.streaming > 0 && !room.streaming.is_empty()) {
         // Where only streaming tasks have room, the others are not looked through.
         let only = (left.batch <= 0).then_some(&room.streaming);
-        let select = select_page(&tx, room, admission.starved(), &queued, only, limit);
+        let wanted = Wanted { room, starved: admission.starved(), taken: &queued, only, limit, ranks };
+        let select = candidates::select(&tx, &wanted);
         let began = Instant::now();
         let rows = tx.all(select).await?;
         queries.push(began.elapsed());
@@ -138,6 +141,7 @@ pub async fn enqueue(
         let full = page.len() as i64 >= limit;
         limit = (limit * 2).min(PAGE);
         let (before, known) = (queued.len(), admission.starved().len());
+        let full_runs = admission.starved().runs.len();
         for (ti, candidate) in page {
             let of_class = match candidate.class {
                 Class::Batch => &mut left.batch,
@@ -153,6 +157,9 @@ pub async fn enqueue(
                 }
                 Err(refusal) => tell(&candidate, refusal),
             }
+        }
+        if admission.starved().runs.len() > full_runs {
+            ranks = Ranks::Within;
         }
         // What turned out to be starved stood in the ranks before others of its run, which come into the next page.
         let cleared = admission.starved().len() > known;
@@ -266,76 +273,6 @@ async fn page(
         Ok((QueuedTi { class: candidate.class, ..read_ti(row, executor)? }, candidate))
     };
     rows.iter().map(read).collect()
-}
-
-/// The next candidates in order of priority, locked. Ranks within each run first, so that a run of thousands of ready tasks does not fill the page with what its
-/// `max_active_tasks` would turn away.
-fn select_page(
-    tx: &Tx,
-    room: &Room,
-    starved: &Starved,
-    taken: &[QueuedTi],
-    only: Option<&BTreeSet<DagId>>,
-    limit: i64,
-) -> Sql {
-    let pair = |(a, b): &(DagId, RunId)| vec![Param::from(a), Param::from(b)];
-    let team = if room.roster.has_teams() {
-        ", (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = ranked.bundle_name) AS team "
-    } else {
-        " "
-    };
-    let mut sql = tx
-        .sql(
-            "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.dag_version_id, ti.queue, \
-         ti.pool, ti.pool_slots, ti.priority_weight, ti.hostname, ti.context_carrier, ti.executor, ranked.created_dag_version_id, \
-         ti.scheduled_dttm, ti.end_date, ranked.bundle_version, \
-         ranked.relative_fileloc, ranked.bundle_name, ranked.max_active_tasks, ranked.has_task_concurrency_limits",
-        )
-        .push(team)
-        .push(
-        "FROM (SELECT ti.id, dr.logical_date, dr.bundle_version, dr.created_dag_version_id, dag.relative_fileloc, dag.bundle_name, \
-         dag.max_active_tasks, dag.has_task_concurrency_limits, row_number() OVER (PARTITION BY ti.dag_id, ti.run_id \
-         ORDER BY -ti.priority_weight, dr.logical_date, ti.map_index, ti.id) + COALESCE(busy.n, 0) AS nth \
-         FROM task_instance ti \
-         JOIN dag_run dr ON dr.dag_id = ti.dag_id AND dr.run_id = ti.run_id \
-         JOIN dag ON dag.dag_id = ti.dag_id \
-         LEFT JOIN (SELECT dag_id, run_id, count(*) AS n FROM task_instance WHERE state IN ('running', 'queued') \
-         GROUP BY dag_id, run_id) busy ON busy.dag_id = ti.dag_id AND busy.run_id = ti.run_id \
-         WHERE ti.state = 'scheduled' AND dr.state = 'running' AND dag.bundle_name IS NOT NULL AND (NOT dag.is_paused",
-    );
-    if !room.launched.is_empty() {
-        sql = sql.push(" OR dr.id IN (?)").bind_list(room.launched.iter().copied());
-    }
-    sql = sql.push(")");
-    if let Some(only) = only {
-        sql = sql.push(" AND ti.dag_id IN (?)").bind_list(only);
-    }
-    if !starved.pools.is_empty() {
-        sql = sql.push(" AND ti.pool NOT IN (?)").bind_list(&starved.pools);
-    }
-    if !starved.runs.is_empty() {
-        sql = sql
-            .push(" AND (ti.dag_id, ti.run_id) NOT IN (VALUES ?)")
-            .bind_rows(starved.runs.iter().map(pair));
-    }
-    if !starved.tasks.is_empty() {
-        let rows = starved.tasks.iter().map(|(dag, task)| vec![Param::from(dag), Param::from(task)]);
-        sql = sql.push(" AND (ti.dag_id, ti.task_id) NOT IN (VALUES ?)").bind_rows(rows);
-    }
-    if !starved.tasks_in_run.is_empty() {
-        let rows = starved.tasks_in_run.iter();
-        let rows = rows.map(|(dag, run, task)| vec![Param::from(dag), Param::from(run), Param::from(task)]);
-        sql = sql.push(" AND (ti.dag_id, ti.run_id, ti.task_id) NOT IN (VALUES ?)").bind_rows(rows);
-    }
-    if !taken.is_empty() {
-        sql = sql.push(" AND ti.id NOT IN (?)").bind_list(taken.iter().map(|ti| ti.id));
-    }
-    sql.push(
-        ") ranked JOIN task_instance ti ON ti.id = ranked.id WHERE ranked.nth <= ranked.max_active_tasks \
-         ORDER BY -ti.priority_weight, ranked.logical_date, ti.map_index, ti.id LIMIT ?",
-    )
-    .bind(limit)
-    .push(tx.dialect().pg(" FOR NO KEY UPDATE OF ti SKIP LOCKED"))
 }
 
 fn read_ti(row: &Row, executor: Option<ExecutorIndex>) -> Result<QueuedTi, StoreError> {

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod assets;
 pub mod audit_log;
 pub mod callbacks;
+mod candidates;
 pub mod commands;
 pub mod create_run;
 pub mod critical_section;

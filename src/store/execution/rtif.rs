@@ -3,7 +3,7 @@
 
 use chrono::Utc;
 use serde_json::{Map, Value as Json};
-use slipstream_core::ids::{DagId, TaskId};
+use slipstream_core::ids::{DagId, MapIndex, RunId, TaskId};
 use uuid::Uuid;
 
 use super::error::{ExecutionError, Refusal};
@@ -29,6 +29,7 @@ pub async fn put_rendered_fields(
             tx.sql("SELECT dag_id, task_id, run_id, map_index FROM task_instance WHERE id = ?").bind(id);
         let Some(row) = tx.one(sql).await? else { return Err(not_in_live_table(tx, id).await?.into()) };
         let (dag_id, task_id): (DagId, TaskId) = (row.id("dag_id")?, row.id("task_id")?);
+        let (run_id, map_index): (RunId, _) = (row.id("run_id")?, MapIndex(row.int32("map_index")?));
         let sql = tx
             .sql(
                 "INSERT INTO rendered_task_instance_fields (dag_id, task_id, run_id, map_index, rendered_fields, k8s_pod_yaml) \
@@ -37,22 +38,28 @@ pub async fn put_rendered_fields(
             )
             .bind(&dag_id)
             .bind(&task_id)
-            .bind(row.text("run_id")?)
-            .bind(row.int32("map_index")?)
+            .bind(&run_id)
+            .bind(map_index)
             .bind(fields)
             .bind(Param::Json(Some(Json::Null)));
         tx.exec(sql).await?;
-        delete_old(tx, &dag_id, &task_id, options.rendered_fields_runs).await?;
+        delete_old(tx, (&dag_id, &task_id, &run_id), map_index, options.rendered_fields_runs).await?;
         Ok(())
     })
 }
 
-/// Keeps the fields of the latest `keep` runs of the Dag, all copies of a mapped task together; 0 keeps all.
-async fn delete_old(tx: &Tx, dag_id: &DagId, task_id: &TaskId, keep: i64) -> Result<(), StoreError> {
+/// Keeps the fields of the latest `keep` runs of the Dag, all copies of a mapped task together; 0 keeps all. The first copy
+/// of a run has done it for the others: each would go through the fields of all.
+async fn delete_old(
+    tx: &Tx,
+    (dag_id, task_id, run_id): (&DagId, &TaskId, &RunId),
+    map_index: MapIndex,
+    keep: i64,
+) -> Result<(), StoreError> {
     if keep <= 0 {
         return Ok(());
     }
-    let sql = tx
+    let mut sql = tx
         .sql(
             "DELETE FROM rendered_task_instance_fields WHERE dag_id = ? AND task_id = ? AND run_id NOT IN \
              (SELECT run_id FROM dag_run WHERE dag_id = ? ORDER BY run_after DESC LIMIT ?)",
@@ -61,6 +68,17 @@ async fn delete_old(tx: &Tx, dag_id: &DagId, task_id: &TaskId, keep: i64) -> Res
         .bind(task_id)
         .bind(dag_id)
         .bind(keep);
+    if map_index.is_mapped() {
+        sql = sql
+            .push(
+                " AND NOT EXISTS (SELECT 1 FROM rendered_task_instance_fields other \
+                 WHERE other.dag_id = ? AND other.task_id = ? AND other.run_id = ? AND other.map_index <> ?)",
+            )
+            .bind(dag_id)
+            .bind(task_id)
+            .bind(run_id)
+            .bind(map_index);
+    }
     tx.exec(sql).await?;
     Ok(())
 }

@@ -326,3 +326,24 @@ fn rendered_fields_of_old_runs_are_forgotten() {
         assert_eq!(testing::count(db, "rendered_task_instance_fields").await, 2);
     });
 }
+
+#[test]
+fn rendered_fields_of_old_runs_are_forgotten_with_all_their_copies() {
+    on_each_database(async |db| {
+        testing::dag(db, "d").await;
+        let options = Options { rendered_fields_runs: 2, ..Options::default() };
+        for n in 0..3 {
+            let run = NewRun { logical_date: at(n * 60), ..NewRun::new("d", &format!("r{n}")) };
+            run.insert(db).await;
+            for copy in 0..3 {
+                let ti = NewTi { map_index: copy, ..NewTi::new("d", &format!("r{n}"), "t") };
+                let id = ti.insert(db).await;
+                let fields = json!({"cmd": copy}).as_object().unwrap().clone();
+                rtif::put_rendered_fields(db, id, &fields, &options).await.unwrap();
+            }
+        }
+        let sql = "SELECT count(*) AS n, min(run_id) AS oldest FROM rendered_task_instance_fields";
+        let row = testing::first(db, sql).await;
+        assert_eq!((row.int("n").unwrap(), row.text("oldest").unwrap()), (6, "r1".to_owned()));
+    });
+}
