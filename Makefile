@@ -163,6 +163,10 @@ bench-guard: ## Fail where the decisions of core cost more instructions than bef
 bench-growth: build ## How the scheduler's cost grows with Dags, tasks of a run and history (about 25 minutes)
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/growth/growth.py $(ARGS)
 
+.PHONY: bench-week
+bench-week: build ## Whether a week's worth of runs leaves the memory as it was (about 5 minutes)
+	tests/support/with_postgres.sh $(VENV)/bin/python benches/growth/week.py $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what was built, and what `make run` keeps
 	rm -rf target .airflow .cache
