@@ -336,7 +336,7 @@ fn rendered_fields_of_old_runs_are_forgotten_with_all_their_copies() {
             let run = NewRun { logical_date: at(n * 60), ..NewRun::new("d", &format!("r{n}")) };
             run.insert(db).await;
             for copy in 0..3 {
-                let ti = NewTi { map_index: copy, ..NewTi::new("d", &format!("r{n}"), "t") };
+                let ti = NewTi::new("d", &format!("r{n}"), "t").copy(copy);
                 let id = ti.insert(db).await;
                 let fields = json!({"cmd": copy}).as_object().unwrap().clone();
                 rtif::put_rendered_fields(db, id, &fields, &options).await.unwrap();
