@@ -110,6 +110,11 @@ test-kubernetes: build ## KubernetesExecutor against a small API server that run
 test-shadow: build ## `scheduler --shadow` beside a stock deployment finds no difference, and finds forged ones, on both databases (minutes)
 	set -e; for db in postgres sqlite; do tests/support/with_postgres.sh $(VENV)/bin/python tests/shadow/shadow.py $$db; done
 
+.PHONY: test-pgbouncer
+test-pgbouncer: build ## Two schedulers behind PgBouncer in transaction mode; PgBouncer must be installed (two minutes)
+	set -e; for order in "" --round-robin; do \
+		tests/support/with_postgres.sh $(VENV)/bin/python tests/pgbouncer/pgbouncer.py $$order; done
+
 .PHONY: test-debug
 test-debug: build ## `slipstream debug dump` and SIGUSR2 to every process of a running deployment (a minute)
 	$(VENV)/bin/python tests/debug/debug.py

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::form_urlencoded;
 
+use super::key::Setting;
 use super::{Config, ConfigError, keys};
-use crate::store::{Dialect, Target};
+use crate::store::{Dialect, Prepared, Target};
 
 /// Connections of one process to SQLite: readers beside the one writer.
 const SQLITE_CONNECTIONS: u32 = 5;
@@ -109,6 +110,7 @@ impl Config {
             url: format!("postgres://?{}", target.finish()),
             max_connections: self.pool_size(),
             schema: (!schema.is_empty()).then_some(schema),
+            prepared: self.get(&keys::slipstream::PREPARED_STATEMENTS),
         })
     }
 
@@ -119,6 +121,24 @@ impl Config {
             Ok(0) | Err(_) => UNLIMITED,
             Ok(size) => size.clamp(3, UNLIMITED),
         }
+    }
+}
+
+impl Setting for Prepared {
+    type Default = Self;
+
+    fn from_default(default: Self) -> Self {
+        default
+    }
+
+    fn default_text(default: Self) -> String {
+        default.as_str().to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let known = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        known.ok_or_else(|| format!("must be auto, kept or unnamed, not \"{text}\""))
     }
 }
 
@@ -137,6 +157,7 @@ fn sqlite(rest: &str) -> Result<Target, ConfigError> {
         url: format!("sqlite://{}?mode=rw", path.collect::<Vec<_>>().join("/")),
         max_connections: SQLITE_CONNECTIONS,
         schema: None,
+        prepared: Prepared::Auto,
     })
 }
 
@@ -207,6 +228,13 @@ mod tests {
         let socket = target("postgresql+asyncpg://u@/meta?host=/var/run/postgresql").unwrap().url;
         assert_eq!(socket, "postgres://?user=u&dbname=meta&host=%2Fvar%2Frun%2Fpostgresql");
         assert_eq!(target("postgresql://[::1]:5/m").unwrap().url, "postgres://?host=%3A%3A1&port=5&dbname=m");
+    }
+
+    #[test]
+    fn what_is_done_with_prepared_statements_is_one_of_three_words() {
+        let set = |text| Config::from_pairs(&[("slipstream", "prepared_statements", text)]);
+        assert_eq!(set("unnamed").unwrap().get(&keys::slipstream::PREPARED_STATEMENTS), Prepared::Unnamed);
+        assert!(set("never").unwrap_err().to_string().contains("auto, kept or unnamed"));
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The connection pool, transactions, and the retry of what failed through no fault of its own.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
-    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 use super::error::StoreError;
+use super::pooler;
 use super::row::Row;
 use super::sql::{Dialect, Sql};
+use super::statements::{Prepared, Statements};
+use super::unnamed::UnnamedTx;
 use crate::telemetry::metrics::{self, Held};
 
 /// The metadata database. Cheap to clone; all clones share one pool.
@@ -20,6 +23,7 @@ pub struct Db {
     dialect: Dialect,
     access: Access,
     most: u32,
+    statements: Arc<Statements>,
 }
 
 /// The connections of one process with the metadata database.
@@ -53,10 +57,14 @@ pub struct Target {
     pub max_connections: u32,
     /// `[database] schema` or `options=-csearch_path=…`: where Airflow's tables are.
     pub schema: Option<String>,
+    /// `[slipstream] prepared_statements`.
+    pub prepared: Prepared,
 }
 
 /// How long a new connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Removes all prepared statements from a connection of PostgreSQL.
+const FORGET: &str = "DEALLOCATE ALL";
 /// Most connections that are kept whether they are used or not.
 const MOST_KEPT: u32 = 10;
 /// How long a SQLite writer waits for another one. Stock Airflow gives up after five seconds.
@@ -78,31 +86,26 @@ impl Db {
     /// As [`Db::connect`].
     pub async fn connect_for(target: &Target, access: Access) -> Result<Self, StoreError> {
         answers(target).await?;
-        let mut options = ConnectOptions::new(target.url.clone());
-        options
-            .max_connections(target.max_connections)
-            .min_connections(kept(target))
-            .acquire_timeout(Duration::from_secs(20))
-            .connect_timeout(CONNECT_LIMIT)
-            .idle_timeout(Duration::from_secs(300))
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(move |options| {
-                let options = options.busy_timeout(SQLITE_BUSY).foreign_keys(true);
-                match access {
-                    Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL"),
-                    Access::ReadOnly => options.pragma("query_only", "ON"),
-                }
-            })
-            .map_sqlx_postgres_opts(move |options| match access {
-                Access::Write => options,
-                Access::ReadOnly => options.options([("default_transaction_read_only", "on")]),
-            });
-        if let Some(schema) = &target.schema {
-            options.set_schema_search_path(schema.clone());
+        let mut inner = open(target, access, true, None).await?;
+        let unnamed = match (target.dialect, access, target.prepared) {
+            (Dialect::Sqlite, _, _) | (_, Access::Write, Prepared::Kept) => false,
+            // `BEGIN … READ ONLY` for every statement asks nothing of a pooler, unlike a setting of the session.
+            (_, Access::ReadOnly, _) | (_, _, Prepared::Unnamed) => true,
+            (_, _, Prepared::Auto) => pooler::found(inner.get_postgres_connection_pool()).await?,
+        };
+        if unnamed || target.schema.is_some() {
+            // What is set at the log-in, and what is kept on both sides, was not known before.
+            let _ = inner.close().await;
+            inner = open(target, access, !unnamed, target.schema.as_deref().filter(|_| !unnamed)).await?;
         }
-        let inner =
-            Database::connect(options).await.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        Ok(Self { inner, dialect: target.dialect, access, most: target.max_connections })
+        let read_only = access == Access::ReadOnly;
+        let statements = Arc::new(Statements::new(unnamed, read_only, target.schema.as_deref()));
+        Ok(Self { inner, dialect: target.dialect, access, most: target.max_connections, statements })
+    }
+
+    /// Whether statements are sent without names, each within a transaction: see [`super::unnamed`].
+    pub fn is_unnamed(&self) -> bool {
+        self.statements.are_unnamed()
     }
 
     /// Starts a transaction; on SQLite it takes the write lock at once, so that it cannot fail halfway. One that only
@@ -111,23 +114,55 @@ impl Db {
     /// # Errors
     /// As any statement.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let (isolation_level, access_mode, mode) = match (self.access, self.dialect) {
-            (Access::Write, _) => (None, None, SqliteTransactionMode::Immediate),
-            (Access::ReadOnly, Dialect::Sqlite) => (None, None, SqliteTransactionMode::Deferred),
-            (Access::ReadOnly, Dialect::Postgres) => (
-                Some(IsolationLevel::RepeatableRead),
-                Some(AccessMode::ReadOnly),
-                SqliteTransactionMode::Deferred,
-            ),
+        let open = match self.unnamed().await? {
+            Some(tx) => Open::Unnamed(tx),
+            None => Open::Driver(self.begin_driver().await?),
         };
-        let options =
-            TransactionOptions { isolation_level, access_mode, sqlite_transaction_mode: Some(mode) };
-        let inner = self.inner.begin_with_options(options).await?;
-        Ok(Tx { inner, dialect: self.dialect, access: self.access, held: Mutex::default() })
+        let statements = self.statements.clone();
+        Ok(Tx { open, dialect: self.dialect, access: self.access, statements, held: Mutex::default() })
     }
 
     fn hold(&self, held: Held) {
         held.send();
+    }
+
+    async fn unnamed(&self) -> Result<Option<UnnamedTx>, StoreError> {
+        if !self.statements.are_unnamed() {
+            return Ok(None);
+        }
+        let pool = self.inner.get_postgres_connection_pool();
+        Ok(Some(UnnamedTx::begin(pool, self.statements.begin()).await?))
+    }
+
+    async fn begin_driver(&self) -> Result<DatabaseTransaction, StoreError> {
+        let mode = match self.access {
+            Access::Write => SqliteTransactionMode::Immediate,
+            Access::ReadOnly => SqliteTransactionMode::Deferred,
+        };
+        let options = TransactionOptions { sqlite_transaction_mode: Some(mode), ..Default::default() };
+        Ok(self.inner.begin_with_options(options).await?)
+    }
+
+    /// A transaction of the driver's, for what is not a statement of ours: migrations. To be ended with
+    /// [`Db::commit_migration`].
+    pub(super) async fn begin_migration(&self) -> Result<DatabaseTransaction, StoreError> {
+        let tx = self.begin_driver().await?;
+        if self.statements.are_unnamed() {
+            // The driver names its statements; those of others may still be on the connection that the pooler gave.
+            tx.execute_unprepared(FORGET).await?;
+            if let Some(path) = self.statements.set_local() {
+                tx.execute_unprepared(path).await?;
+            }
+        }
+        Ok(tx)
+    }
+
+    /// Makes everything done in it visible and lasting.
+    pub(super) async fn commit_migration(&self, tx: DatabaseTransaction) -> Result<(), StoreError> {
+        if self.statements.are_unnamed() {
+            tx.execute_unprepared(FORGET).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// How many connections there are at this moment.
@@ -150,6 +185,39 @@ impl Db {
         // A pool that cannot be closed is dropped all the same.
         let _ = self.inner.close().await;
     }
+}
+
+/// Opens a pool. `names`: statements are kept by name on both sides; `schema`: set once on every connection.
+async fn open(
+    target: &Target,
+    access: Access,
+    names: bool,
+    schema: Option<&str>,
+) -> Result<DatabaseConnection, StoreError> {
+    let mut options = ConnectOptions::new(target.url.clone());
+    options
+        .max_connections(target.max_connections)
+        .min_connections(kept(target))
+        .acquire_timeout(Duration::from_secs(20))
+        .connect_timeout(CONNECT_LIMIT)
+        .idle_timeout(Duration::from_secs(300))
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            let options = options.busy_timeout(SQLITE_BUSY).foreign_keys(true);
+            match access {
+                Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL"),
+                Access::ReadOnly => options.pragma("query_only", "ON"),
+            }
+        })
+        .map_sqlx_postgres_opts(move |options| {
+            // PgBouncer refuses a log-in that sets it, and PostgreSQL 12 and newer write floats exactly without.
+            let options = options.extra_float_digits(None);
+            if names { options } else { options.statement_cache_capacity(0) }
+        });
+    if let Some(schema) = schema {
+        options.set_schema_search_path(schema);
+    }
+    Database::connect(options).await.map_err(|error| StoreError::Unreachable(error.to_string()))
 }
 
 /// How many connections are opened at once and kept. A log-in to PostgreSQL (SCRAM) takes many hundred turns of the event
@@ -187,11 +255,18 @@ async fn answers(target: &Target) -> Result<(), StoreError> {
 /// An open transaction. Dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
 pub struct Tx {
-    inner: DatabaseTransaction,
+    open: Open,
     dialect: Dialect,
     access: Access,
+    statements: Arc<Statements>,
     /// Sent when all of it is certain.
     held: Mutex<Vec<Held>>,
+}
+
+#[derive(Debug)]
+enum Open {
+    Driver(DatabaseTransaction),
+    Unnamed(UnnamedTx),
 }
 
 impl Tx {
@@ -202,7 +277,10 @@ impl Tx {
     pub async fn commit(self) -> Result<(), StoreError> {
         #[cfg(test)]
         failpoint::pass()?;
-        self.inner.commit().await?;
+        match self.open {
+            Open::Driver(tx) => tx.commit().await?,
+            Open::Unnamed(tx) => tx.commit().await?,
+        }
         self.held.into_inner().unwrap_or_else(PoisonError::into_inner).iter().for_each(Held::send);
         Ok(())
     }
@@ -216,12 +294,11 @@ impl Tx {
     /// # Errors
     /// As any statement.
     pub async fn rollback(self) -> Result<(), StoreError> {
-        Ok(self.inner.rollback().await?)
-    }
-
-    /// The driver's transaction, for what is not a statement of ours: migrations.
-    pub(super) fn driver(&self) -> &DatabaseTransaction {
-        &self.inner
+        match self.open {
+            Open::Driver(tx) => tx.rollback().await?,
+            Open::Unnamed(tx) => tx.rollback().await?,
+        }
+        Ok(())
     }
 }
 
@@ -267,6 +344,54 @@ pub trait Conn: Sync {
     fn one(&self, sql: Sql) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send;
 }
 
+impl Db {
+    async fn sent_exec(&self, statement: Statement) -> Result<u64, StoreError> {
+        let Some(tx) = self.unnamed().await? else {
+            return Ok(self.inner.execute_raw(statement).await?.rows_affected());
+        };
+        let changed = tx.exec(statement).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    async fn sent_all(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
+        let Some(tx) = self.unnamed().await? else { return Ok(self.inner.query_all_raw(statement).await?) };
+        let rows = tx.all(statement).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    async fn sent_one(&self, statement: Statement) -> Result<Option<QueryResult>, StoreError> {
+        let Some(tx) = self.unnamed().await? else { return Ok(self.inner.query_one_raw(statement).await?) };
+        let row = tx.one(statement).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+}
+
+impl Tx {
+    async fn sent_exec(&self, statement: Statement) -> Result<u64, StoreError> {
+        Ok(match &self.open {
+            Open::Driver(tx) => tx.execute_raw(statement).await?.rows_affected(),
+            Open::Unnamed(tx) => tx.exec(statement).await?,
+        })
+    }
+
+    async fn sent_all(&self, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
+        Ok(match &self.open {
+            Open::Driver(tx) => tx.query_all_raw(statement).await?,
+            Open::Unnamed(tx) => tx.all(statement).await?,
+        })
+    }
+
+    async fn sent_one(&self, statement: Statement) -> Result<Option<QueryResult>, StoreError> {
+        Ok(match &self.open {
+            Open::Driver(tx) => tx.query_one_raw(statement).await?,
+            Open::Unnamed(tx) => tx.one(statement).await?,
+        })
+    }
+}
+
 macro_rules! conn {
     ($type:ty) => {
         impl Conn for $type {
@@ -288,7 +413,7 @@ macro_rules! conn {
                     failpoint::pass()?;
                     recorder::note(&sql);
                 }
-                Ok(self.inner.execute_raw(sql.statement()).await?.rows_affected())
+                self.statements.noticed(self.sent_exec(sql.statement()).await)
             }
 
             async fn all(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
@@ -297,7 +422,7 @@ macro_rules! conn {
                     failpoint::pass()?;
                     recorder::note(&sql);
                 }
-                let rows = self.inner.query_all_raw(sql.statement()).await?;
+                let rows = self.statements.noticed(self.sent_all(sql.statement()).await)?;
                 Ok(rows.into_iter().map(|row| Row::new(row, self.dialect)).collect())
             }
 
@@ -307,7 +432,7 @@ macro_rules! conn {
                     failpoint::pass()?;
                     recorder::note(&sql);
                 }
-                let row = self.inner.query_one_raw(sql.statement()).await?;
+                let row = self.statements.noticed(self.sent_one(sql.statement()).await)?;
                 Ok(row.map(|row| Row::new(row, self.dialect)))
             }
         }
@@ -424,6 +549,7 @@ mod tests {
                     url: url.to_owned(),
                     max_connections: 1,
                     schema: None,
+                    prepared: Prepared::Auto,
                 };
                 let error = Db::connect(&target).await.unwrap_err().to_string();
                 assert!(error.contains("127.0.0.1:1") && !error.contains("secret"), "{error}");
@@ -444,9 +570,13 @@ mod tests {
             let mut options = ConnectOptions::new(url);
             options.connect_lazy(true).sqlx_logging(false);
             let inner = Database::connect(options).await.unwrap();
-            let db = Db { inner, dialect: Dialect::Postgres, access: Access::Write, most: 1 };
-            let error = db.begin().await.err().unwrap();
-            assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
+            for unnamed in [false, true] {
+                let statements = Arc::new(Statements::new(unnamed, false, None));
+                let (dialect, access) = (Dialect::Postgres, Access::Write);
+                let db = Db { inner: inner.clone(), dialect, access, most: 1, statements };
+                let error = db.begin().await.err().unwrap();
+                assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
+            }
             server.abort();
         });
     }

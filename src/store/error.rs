@@ -12,6 +12,10 @@ pub enum StoreError {
     /// Another transaction was in the way (serialization failure, deadlock, lock timeout, busy). Worth another try now.
     #[error("another transaction was in the way: {0}")]
     Conflict(String),
+    /// A statement's name meant something else, or nothing, on the connection that a pooler gave. Worth another try now:
+    /// names are given up.
+    #[error("a pooler between this process and PostgreSQL mixes up prepared statements: {0}")]
+    Pooler(String),
     /// A unique or foreign key refused the row: someone else wrote it first, or deleted what it names.
     #[error("the row is refused by a key of the database: {0}")]
     Refused(String),
@@ -40,7 +44,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same transaction may succeed when it is tried again.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Conflict(_))
+        matches!(self, Self::Unreachable(_) | Self::Conflict(_) | Self::Pooler(_))
     }
 }
 
@@ -59,6 +63,9 @@ impl From<DbErr> for StoreError {
                 Some("40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" | "773") => {
                     Self::Conflict(text)
                 }
+                // No statement, or already a statement, of that name; or one with other values.
+                Some("26000" | "42P05") => Self::Pooler(text),
+                Some("08P01") if text.contains("prepared statement") => Self::Pooler(text),
                 // Admin shutdown, crash shutdown, cannot connect now, too many connections, database starting or dropped,
                 // idle for too long; class 08: trouble with the connection.
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => Self::Unreachable(text),

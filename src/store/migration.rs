@@ -41,7 +41,7 @@ fn supported() -> String {
 pub async fn check(db: &Db) -> Result<&'static str, SchemaError> {
     let row = match db.one(db.sql("SELECT version_num FROM alembic_version")).await {
         Ok(row) => row,
-        Err(error @ (StoreError::Unreachable(_) | StoreError::Conflict(_))) => return Err(error.into()),
+        Err(error) if error.is_transient() => return Err(error.into()),
         Err(StoreError::Db(text)) if text.contains("alembic_version") => {
             return Err(SchemaError::NotMigrated);
         }

@@ -31,17 +31,20 @@ pub mod job;
 mod metric_tests;
 pub mod migration;
 pub mod own_tables;
+mod pooler;
 pub mod row;
 pub mod runs;
 pub mod secrets;
 pub mod shadow;
 pub mod snapshot;
 pub mod sql;
+pub mod statements;
 pub mod survey;
 pub mod teams;
 #[cfg(test)]
 pub mod testing;
 pub mod triggers;
+mod unnamed;
 pub mod watch;
 pub mod withdrawn;
 
@@ -49,3 +52,4 @@ pub use db::{Access, Conn, Connections, Db, Target, Tx, retry};
 pub use error::StoreError;
 pub use row::Row;
 pub use sql::{Dialect, Kind, Param, Sql};
+pub use statements::Prepared;

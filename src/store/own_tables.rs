@@ -1,9 +1,10 @@
 //! Our own tables, `slipstream_…`: made and removed as a whole (crate `slipstream-migrations`).
 
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use sea_orm_migration::MigratorTrait;
 use slipstream_migrations::Migrator;
 
-use super::{Conn, Db, Dialect, StoreError, Tx};
+use super::{Conn, Db, Dialect, StoreError};
 
 /// The advisory lock of PostgreSQL under which tables are made: "slip" in ASCII.
 const LOCK: i64 = 0x736c_6970;
@@ -15,8 +16,8 @@ const LOCK: i64 = 0x736c_6970;
 /// As any statement; then nothing was done. Also when the tables belong to a newer version.
 pub async fn migrate(db: &Db) -> Result<(), StoreError> {
     let tx = locked(db).await?;
-    Migrator::up(tx.driver(), None).await?;
-    tx.commit().await
+    Migrator::up(&tx, None).await?;
+    db.commit_migration(tx).await
 }
 
 /// Removes all our tables with everything in them. Airflow's stay as they are.
@@ -25,15 +26,15 @@ pub async fn migrate(db: &Db) -> Result<(), StoreError> {
 /// As any statement; then nothing was done. Also when the tables belong to a newer version.
 pub async fn drop(db: &Db) -> Result<(), StoreError> {
     let tx = locked(db).await?;
-    Migrator::reset(tx.driver()).await?;
-    tx.commit().await
+    Migrator::reset(&tx).await?;
+    db.commit_migration(tx).await
 }
 
-async fn locked(db: &Db) -> Result<Tx, StoreError> {
+async fn locked(db: &Db) -> Result<DatabaseTransaction, StoreError> {
     // On SQLite a transaction holds the write lock from its start.
-    let tx = db.begin().await?;
-    if tx.dialect() == Dialect::Postgres {
-        tx.one(tx.sql("SELECT pg_advisory_xact_lock(?)").bind(LOCK)).await?;
+    let tx = db.begin_migration().await?;
+    if db.dialect() == Dialect::Postgres {
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
     }
     Ok(tx)
 }

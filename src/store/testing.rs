@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::db::{Access, Conn, Db, Target};
 use super::row::Row;
 use super::sql::{Dialect, Param};
+use super::statements::Prepared;
 
 /// The Airflow version of the templates.
 const VERSION: &str = "3.3.2";
@@ -87,6 +88,7 @@ pub fn sqlite_target(path: &Path) -> Target {
         url: format!("sqlite://{}?mode=rw", path.display()),
         max_connections: 4,
         schema: None,
+        prepared: Prepared::Auto,
     }
 }
 
@@ -142,7 +144,8 @@ impl Postgres {
     }
 
     async fn command(admin: &str, text: &str) -> Result<(), super::StoreError> {
-        let db = Db::connect(&postgres_target(admin)).await?;
+        // Databases are not made and removed in a transaction.
+        let db = Db::connect(&Target { prepared: Prepared::Kept, ..postgres_target(admin) }).await?;
         let done = db.exec(db.sql(text)).await;
         db.close().await;
         done.map(drop)
@@ -187,8 +190,20 @@ pub async fn cut(conn: &impl Conn) -> i64 {
     conn.one(sql).await.unwrap().unwrap().int("n").unwrap()
 }
 
-fn postgres_target(url: &str) -> Target {
-    Target { dialect: Dialect::Postgres, url: url.to_owned(), max_connections: 4, schema: None }
+pub(super) fn postgres_target(url: &str) -> Target {
+    Target {
+        dialect: Dialect::Postgres,
+        url: url.to_owned(),
+        max_connections: 4,
+        schema: None,
+        prepared: prepared(),
+    }
+}
+
+/// `SLIPSTREAM_TEST_PREPARED=unnamed`: all tests with statements that have no names.
+pub(crate) fn prepared() -> Prepared {
+    let wanted = std::env::var("SLIPSTREAM_TEST_PREPARED").unwrap_or_default();
+    Prepared::ALL.into_iter().find(|one| one.as_str() == wanted).unwrap_or(Prepared::Auto)
 }
 
 /// A fixed time for rows: `2026-01-01T00:00:00Z` and so many seconds.

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use crate::store::Prepared;
+
 keys! { "slipstream":
     /// The Python interpreter that has Airflow; empty: found as `docs/operations.md` says.
     PYTHON: String = "python", "";
     /// Where the sockets between our processes are; empty: `AIRFLOW_HOME/.slipstream`.
     RUNTIME_DIR: String = "runtime_dir", "";
+    /// Prepared statements on PostgreSQL: `auto` finds out at start whether a pooler like PgBouncer in transaction mode is in
+    /// between; `kept` keeps them by name; `unnamed` parses each statement again, which works through every pooler.
+    PREPARED_STATEMENTS: Prepared = "prepared_statements", Prepared::Auto;
     /// How long the process of an executor (all but LocalExecutor) may say nothing before it is replaced.
     EXECUTOR_TIMEOUT: Duration = "executor_timeout", Duration::from_secs(120);
     /// After how long a Dag file that did not change is executed again.

@@ -107,7 +107,7 @@ impl From<BytesRejection> for HttpError {
 fn of_store(error: &StoreError) -> HttpError {
     match error {
         StoreError::Invalid(why) => HttpError::bad(why),
-        StoreError::Unreachable(_) | StoreError::Conflict(_) => {
+        StoreError::Unreachable(_) | StoreError::Conflict(_) | StoreError::Pooler(_) => {
             tracing::warn!(%error, "A request for events fails; the client may try again");
             HttpError::new(
                 StatusCode::SERVICE_UNAVAILABLE,

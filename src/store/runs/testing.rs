@@ -5,7 +5,7 @@ use std::process::Command;
 
 use uuid::Uuid;
 
-use crate::store::{Conn, Db, Dialect, Target};
+use crate::store::{Conn, Db, Dialect, Prepared, Target, testing};
 
 /// A copy of a migrated database, dropped with its test.
 pub(crate) struct TestDb {
@@ -54,7 +54,13 @@ impl TestDb {
         let file = dir.path().join("airflow.db");
         std::fs::copy(crate::store::testing::sqlite_template(), &file).ok()?;
         let url = format!("sqlite://{}?mode=rw", file.display());
-        let target = Target { dialect: Dialect::Sqlite, url, max_connections: 4, schema: None };
+        let target = Target {
+            dialect: Dialect::Sqlite,
+            url,
+            max_connections: 4,
+            schema: None,
+            prepared: Prepared::Auto,
+        };
         Some(TestDb { db: Db::connect(&target).await.ok()?, place: Place::File(dir) })
     }
 
@@ -65,7 +71,13 @@ impl TestDb {
         let dir = tempfile::tempdir().unwrap();
         std::fs::copy(from.path().join("airflow.db"), dir.path().join("airflow.db")).unwrap();
         let url = format!("sqlite://{}?mode=rw", dir.path().join("airflow.db").display());
-        let target = Target { dialect: Dialect::Sqlite, url, max_connections: 4, schema: None };
+        let target = Target {
+            dialect: Dialect::Sqlite,
+            url,
+            max_connections: 4,
+            schema: None,
+            prepared: Prepared::Auto,
+        };
         TestDb { db: Db::connect(&target).await.unwrap(), place: Place::File(dir) }
     }
 
@@ -87,6 +99,8 @@ impl TestDb {
             url: format!("{}/{name}", server()),
             max_connections: 4,
             schema: None,
+            // Databases are not made and removed in a transaction.
+            prepared: if name == "postgres" { Prepared::Kept } else { testing::prepared() },
         };
         Db::connect(&target).await.ok()
     }
