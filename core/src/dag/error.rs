@@ -30,6 +30,14 @@ pub enum DagError {
         /// What it refers to.
         task_id: String,
     },
+    /// Two tasks have the same id, so that it names neither.
+    #[error("the serialized Dag `{dag_id}` has two tasks `{task_id}`: run `airflow dags reserialize`")]
+    Twice {
+        /// The Dag.
+        dag_id: String,
+        /// Their id.
+        task_id: String,
+    },
     /// The dependencies form a circle.
     #[error(
         "the tasks of the serialized Dag `{dag_id}` depend on each other in a circle through `{task_id}`"

@@ -52,7 +52,9 @@ pub(super) fn dag(data: &Value) -> Result<Dag, DagError> {
     for (index, task) in (0..).map(TaskIndex).zip(&encoded) {
         let task_id =
             task.get("task_id").and_then(Value::as_str).ok_or_else(|| names.missing("task_id", "a task"))?;
-        names.by_id.insert(task_id.into(), index);
+        if names.by_id.insert(task_id.into(), index).is_some() {
+            return Err(DagError::Twice { dag_id: dag_id.to_owned(), task_id: task_id.to_owned() });
+        }
     }
     let empty = Map::new();
     let client = data.pointer("/client_defaults/tasks").and_then(Value::as_object).unwrap_or(&empty);

@@ -119,6 +119,8 @@ fn what_cannot_be_read_is_named() {
         operator(json!({"task_id": task_id, "task_type": "T", "downstream_task_ids": [below]}))
     });
     assert!(matches!(plain(&circle), Err(DagError::Cycle { .. })));
+    let twice = ["a", "a"].map(|task_id| operator(json!({"task_id": task_id, "task_type": "T"})));
+    assert!(matches!(plain(&twice), Err(DagError::Twice { .. })));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use cel::{Context, Env, IdedExpr, Value as Cel};
 use serde_json::{Map, Value};
 
 use super::filter_budget::{Budget, MAX_STEPS, charge_loops};
+use super::filter_depth::{MAX_LEVELS, MAX_TEXT, levels};
+use super::filter_weight::{Weight, weigh};
 use super::{EvalError, Event, SpecError};
 
 /// What a filter may name: the attributes of the event, and `event` for all of them together. CEL reserves the name
@@ -21,15 +23,15 @@ const ATTRIBUTES: &[&str] =
 pub(super) struct Filter {
     text: String,
     expression: IdedExpr,
-    loops: Loops,
+    work: Work,
     env: Arc<Env>,
     /// The attributes that it names; only these are given to it.
     names: Vec<&'static str>,
 }
 
-/// Whether a filter has loops, which have to be paid for.
+/// Whether a filter has loops or makes values, which have to be paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loops {
+enum Work {
     Some,
     None,
 }
@@ -37,8 +39,18 @@ enum Loops {
 impl Filter {
     pub(super) fn new(text: &str) -> Result<Self, SpecError> {
         let wrong = |problem: String| SpecError::Filter { filter: text.to_owned(), problem };
+        if text.len() > MAX_TEXT {
+            let filter = text.chars().take(100).collect();
+            let problem = format!("it is longer than {MAX_TEXT} bytes");
+            return Err(SpecError::Filter { filter, problem });
+        }
         let env = Arc::new(Env::stdlib());
         let program = env.compile(text).map_err(|error| wrong(error.to_string()))?;
+        if levels(program.expression()) > MAX_LEVELS {
+            return Err(wrong(format!(
+                "it has more than {MAX_LEVELS} levels, of which a loop takes several"
+            )));
+        }
         let references = program.references();
         let variables = references.variables();
         let mut own = Vec::new();
@@ -49,9 +61,10 @@ impl Filter {
         }
         let names = NAMES.iter().copied().filter(|name| variables.contains(name)).collect();
         let mut expression = program.expression().clone();
+        weigh(&mut expression);
         charge_loops(&mut expression);
-        let loops = if expression == *program.expression() { Loops::None } else { Loops::Some };
-        Ok(Self { text: text.to_owned(), names, expression, loops, env })
+        let work = if expression == *program.expression() { Work::None } else { Work::Some };
+        Ok(Self { text: text.to_owned(), names, expression, work, env })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -68,9 +81,10 @@ impl Filter {
         for name in &self.names {
             context.add_variable_from_value(*name, variable(name, event));
         }
-        let budget = Budget::new();
-        if self.loops == Loops::Some {
-            budget.hand_to(&mut context).map_err(|error| failed(error.to_string()))?;
+        let (budget, weight) = (Budget::new(), Weight::new());
+        if self.work == Work::Some {
+            let handed = budget.hand_to(&mut context).and_then(|()| weight.hand_to(&mut context));
+            handed.map_err(|error| failed(error.to_string()))?;
         }
         let result = Cel::resolve(&self.expression, &context);
         // Also where a loop has made nothing of the error, as `false && error` may.
@@ -79,13 +93,25 @@ impl Filter {
                 "it goes through more than {MAX_STEPS} list items, which would hold up everything else: nest fewer loops, or send smaller events"
             )));
         }
+        if weight.is_used_up() {
+            return Err(failed(
+                "what it makes and compares is too large, which would hold up everything else: use fewer lists in lists, or send smaller events".to_owned(),
+            ));
+        }
         match result {
             Ok(Cel::Bool(accepted)) => Ok(accepted),
-            Ok(other) => {
-                Err(EvalError::NotBoolean { filter: self.text.clone(), value: format!("{other:?}") })
-            }
+            Ok(other) => Err(EvalError::NotBoolean { filter: self.text.clone(), value: told(&other) }),
             Err(error) => Err(failed(error.to_string())),
         }
+    }
+}
+
+/// A value in a message: a large one by its type only.
+fn told(value: &Cel) -> String {
+    match value {
+        Cel::Int(_) | Cel::UInt(_) | Cel::Float(_) | Cel::Null => format!("{value:?}"),
+        Cel::String(text) if text.len() <= 100 => format!("{value:?}"),
+        other => format!("a {}", other.type_of()),
     }
 }
 

@@ -14,6 +14,8 @@ mod feed;
 mod field;
 mod filter;
 mod filter_budget;
+mod filter_depth;
+mod filter_weight;
 mod memory;
 mod node;
 pub mod order;

@@ -60,6 +60,61 @@ fn a_filter_that_multiplies_its_loops_fails_instead_of_holding_up_everything() {
     }
 }
 
+/// Threads of tests have a quarter of the stack of a process's first thread, and frames here are not optimised.
+fn on_the_stack_of_a_process(test: fn()) {
+    let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(test);
+    thread.expect("a thread").join().expect("the test passes");
+}
+
+#[test]
+fn a_filter_that_makes_or_compares_too_much_fails_soon() {
+    on_the_stack_of_a_process(|| {
+        let grown = |start: &str, step: &str| format!("[{start}]{}", format!(".map(x, {step})").repeat(9));
+        let eight = "[x, x, x, x, x, x, x, x]";
+        let filters = [
+            format!("{}.size() > 0", grown("'0123456789abcdef'", "x + x + x + x + x + x + x + x")),
+            format!("{0} == {0}", grown("0", eight)),
+            format!(
+                "{}.all(x, x == x)",
+                grown("0", "{'a': x, 'b': x, 'c': x, 'd': x, 'e': x, 'f': x, 'g': x}")
+            ),
+            grown("0", eight),
+            "data.all(x, data.all(y, data == data))".to_owned(),
+            format!("size({}) > 0", vec!["key"; 60].join(" + ")),
+        ];
+        for filter in filters {
+            let spec = spec(json!({"event": {"key": "*", "where": filter}}));
+            let many =
+                event(1, &"k".repeat(1_000_000), json!((0..300).map(|n| n.to_string()).collect::<Vec<_>>()));
+            let started = std::time::Instant::now();
+            let error = step(&spec, &mut Progress::default(), Input::Event(&many), at(1)).expect_err(&filter);
+            assert!(
+                error.to_string().contains("what it makes and compares is too large"),
+                "{filter}: {error}"
+            );
+            assert!(error.to_string().len() < 10_000, "{}", error.to_string().len());
+            assert!(started.elapsed().as_secs() < 30, "{filter} takes {:?}", started.elapsed());
+        }
+    });
+}
+
+#[test]
+fn a_filter_that_would_overflow_the_stack_is_refused_when_it_is_read() {
+    on_the_stack_of_a_process(|| {
+        let nested = |levels: usize| format!("[1]{} == [1]", ".map(x, x)".repeat(levels));
+        for filter in [nested(30), format!("data{} == 1", ".a".repeat(1000)), vec!["1"; 1000].join("+")] {
+            let told = problem(json!({"event": {"key": "k", "where": filter}}));
+            assert!(told.contains("more than 64 levels"), "{told}");
+        }
+        let told = problem(json!({"event": {"key": "k", "where": "a.".repeat(500_000)}}));
+        assert!(told.contains("longer than 4096 bytes") && told.len() < 500, "{told}");
+        for filter in [nested(11), format!("{} == 60", vec!["1"; 60].join(" + "))] {
+            let mut watcher = Watcher::new(json!({"event": {"key": "k", "where": filter}}));
+            assert_eq!(watcher.on_data(1, "k", json!(null)), Some(vec![1]), "{filter}");
+        }
+    });
+}
+
 #[test]
 fn a_filter_that_fails_is_an_error_and_changes_nothing() {
     let spec = spec(json!({"all": [{"event": {"key": "k", "where": "data.score > 1"}}, on("*")]}));
