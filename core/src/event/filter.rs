@@ -83,20 +83,20 @@ impl Filter {
         }
         let (budget, weight) = (Budget::new(), Weight::new());
         if self.work == Work::Some {
-            let handed = budget.hand_to(&mut context).and_then(|()| weight.hand_to(&mut context));
+            let handed = budget.hand_to(&mut context).and_then(|()| weight.hand_to(&mut context, &budget));
             handed.map_err(|error| failed(error.to_string()))?;
         }
         let result = Cel::resolve(&self.expression, &context);
+        if weight.is_used_up() {
+            return Err(failed(
+                "what it makes and compares is too large, which would hold up everything else: use fewer lists in lists, or send smaller events".to_owned(),
+            ));
+        }
         // Also where a loop has made nothing of the error, as `false && error` may.
         if budget.is_used_up() {
             return Err(failed(format!(
                 "it goes through more than {MAX_STEPS} list items, which would hold up everything else: nest fewer loops, or send smaller events"
             )));
-        }
-        if weight.is_used_up() {
-            return Err(failed(
-                "what it makes and compares is too large, which would hold up everything else: use fewer lists in lists, or send smaller events".to_owned(),
-            ));
         }
         match result {
             Ok(Cel::Bool(accepted)) => Ok(accepted),

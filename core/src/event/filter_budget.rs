@@ -15,6 +15,7 @@ pub(super) const MAX_STEPS: usize = 100_000;
 const CHARGE: &str = "@charge";
 
 /// What one evaluation has used.
+#[derive(Clone)]
 pub(super) struct Budget(Arc<AtomicUsize>);
 
 impl Budget {
@@ -42,6 +43,11 @@ impl Budget {
                 Err(ExecutionError::function_error(CHARGE, "too many steps"))
             }
         })
+    }
+
+    /// Refuses all further loops.
+    pub(super) fn use_up(&self) {
+        self.0.store(MAX_STEPS + 1, Ordering::Relaxed);
     }
 
     /// Whether a loop was refused.

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::filter_budget::Budget;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, operators};
 use cel::{Context, DeclarationError, ExecutionError, IdedExpr, Value as Cel};
 
-/// Heaviest that all values together may be that a filter makes and compares for one event: a fraction of a second.
-pub(super) const MAX_WEIGHT: usize = 1_000_000;
+/// Heaviest that all values together may be that a filter makes and compares for one event: as many as a loop has items.
+pub(super) const MAX_WEIGHT: usize = 100_000;
 
 /// The function that such values go through; no filter can name it.
 const WEIGH: &str = "@weigh";
@@ -28,15 +29,26 @@ impl Weight {
     ///
     /// # Errors
     /// None in practice: the name is no one else's.
-    pub(super) fn hand_to(&self, context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
+    pub(super) fn hand_to(
+        &self,
+        context: &mut Context<'_, '_>,
+        budget: &Budget,
+    ) -> Result<(), DeclarationError> {
         let used = Arc::clone(&self.0);
+        let budget = budget.clone();
         context.add_function(WEIGH, move |value: Cel| -> Result<Cel, ExecutionError> {
+            // Numbers are paid for as items of their loop.
+            if !matches!(value, Cel::List(_) | Cel::Map(_) | Cel::String(_) | Cel::Bytes(_)) {
+                return Ok(value);
+            }
             let mut left = MAX_WEIGHT.saturating_sub(used.load(Ordering::Relaxed));
             if take(&value, &mut left) {
                 used.store(MAX_WEIGHT - left, Ordering::Relaxed);
                 return Ok(value);
             }
             used.store(MAX_WEIGHT + 1, Ordering::Relaxed);
+            // Loops go on after an error: no other one may begin.
+            budget.use_up();
             Err(ExecutionError::function_error(WEIGH, "too much"))
         })
     }
