@@ -127,6 +127,12 @@ test-ui: build ## The page in Airflow's UI, in a headless Chromium (minutes; ins
 bench-events: build ## Events: ingest rate, latency to the run, cost with many runs in the database
 	tests/support/with_postgres.sh $(VENV)/bin/python benches/events/bench.py $(ARGS)
 
+# How long each fuzz target runs, and which: make fuzz SECONDS=600 ARGS="cron filter".
+SECONDS := 60
+.PHONY: fuzz
+fuzz: ## Random bytes to everything that reads what others wrote; needs cargo-fuzz and a nightly compiler
+	fuzz/run.sh $(SECONDS) $(ARGS)
+
 .PHONY: wheel
 wheel: ## Build the wheel into target/wheels
 	python3 -m venv .cache/maturin && .cache/maturin/bin/pip install -q 'maturin>=1.9,<2'

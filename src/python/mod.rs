@@ -12,7 +12,7 @@ pub mod package;
 pub mod plugins;
 mod service;
 mod sources;
-mod wire;
+pub mod wire;
 mod zygote;
 
 pub use error::{Cause, PythonError};

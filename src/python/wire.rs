@@ -10,13 +10,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 const LIMIT: u32 = 1 << 30;
 
 /// Reads one message.
-pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+///
+/// # Errors
+/// When the socket ends, the length is impossible, or what comes is not such a message.
+pub async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let (size, attached) = (from.read_u32().await?, from.read_u32().await?);
     if size > LIMIT || attached != 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message has an impossible length"));
     }
-    let mut data = vec![0; size as usize];
-    from.read_exact(&mut data).await?;
+    // Room is made for what comes, not for what is promised.
+    let mut data = Vec::new();
+    let wanted = u64::from(size);
+    if (&mut *from).take(wanted).read_to_end(&mut data).await? < size as usize {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(serde_json::from_slice(&data)?)
 }
 

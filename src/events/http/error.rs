@@ -28,6 +28,10 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }

@@ -28,11 +28,29 @@ mod who;
 mod tests;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
 
+use super::cloudevent::Defaults;
 use super::engine::Engine;
 use super::service::Service;
+use crate::store::events::NewEvent;
+
+/// The events of a request, as `POST /events` reads them.
+///
+/// # Errors
+/// What the sender is told.
+pub fn read(
+    headers: &HeaderMap,
+    body: &Bytes,
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> Result<Vec<NewEvent>, String> {
+    body::events(headers, body, defaults, now).map_err(error::HttpError::into_message)
+}
 
 /// All routes below `/events` and `/triggers`; `engine` puts events to triggers again when a person asks for it.
 pub fn router(service: Service, engine: Engine) -> Router {
