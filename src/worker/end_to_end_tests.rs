@@ -299,6 +299,35 @@ fn running_tasks_go_on_when_their_zygote_is_killed() {
 }
 
 #[test]
+fn a_zygote_that_does_not_answer_is_replaced_and_its_tasks_go_on() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        let options = |shutdown| {
+            let mut options = deployment.worker(shutdown);
+            options.settings.fork_limit = Duration::from_secs(3);
+            options.settings.prepared_dag_files = 0;
+            options
+        };
+        beside(options, async {
+            let (executor, mut events) = deployment.executor().await;
+            let slow = deployment.task("slow").await;
+            executor.queue(vec![Workload::ExecuteTask(slow.clone())]);
+            deployment.wait_for_output(&slow).await;
+            let zygote = parent_of(parent_of(deployment.pid(&slow).await));
+            nix::sys::signal::kill(zygote, nix::sys::signal::Signal::SIGSTOP).unwrap();
+
+            let good = deployment.task("good").await;
+            executor.queue(vec![Workload::ExecuteTask(good.clone())]);
+            assert_eq!(next_end(&mut events).await.0, "good");
+            deployment.open_gate();
+            assert_eq!(next_end(&mut events).await, ("slow".to_owned(), Report::Settled, true));
+            assert!(!runs(zygote));
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_task_whose_parent_is_killed_keeps_its_slot_until_it_is_given_up() {
     testing::block_on(async {
         let deployment = Deployment::new().await;

@@ -211,6 +211,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         overtime: Duration::from_secs(20),
         socket_cleanup: Duration::from_secs(60),
         escalation: Duration::from_millis(300),
+        fork_limit: Duration::from_secs(60),
         callback_timeout: None,
         logs: LogFiles { folder: folder.to_owned(), file_mode: 0o664, folder_mode: 0o775 },
         level: Level::Info,

@@ -88,6 +88,7 @@ impl Settings {
             overtime: config.get(&keys::core::TASK_SUCCESS_OVERTIME),
             socket_cleanup: config.get(&keys::workers::SOCKET_CLEANUP_TIMEOUT),
             escalation: Duration::from_secs(5),
+            fork_limit: Duration::from_secs(60),
             callback_timeout: Some(config.get(&keys::callbacks::CALLBACK_EXECUTION_TIMEOUT))
                 .filter(|limit| !limit.is_zero()),
             logs: LogFiles {

@@ -51,8 +51,13 @@ async fn work(options: WorkerOptions) -> Result<(), WorkerError> {
 
     let reaper = Reaper::default();
     tokio::task::spawn_local(reaper.clone().run());
-    let callbacks = Zygotes::new(options.interpreter.clone(), ZygoteKind::Callback, reaper.clone());
-    let tasks = Zygotes::new(options.interpreter, ZygoteKind::Task, reaper)
+    let callbacks = Zygotes::new(
+        options.interpreter.clone(),
+        ZygoteKind::Callback,
+        reaper.clone(),
+        options.settings.fork_limit,
+    );
+    let tasks = Zygotes::new(options.interpreter, ZygoteKind::Task, reaper, options.settings.fork_limit)
         .preparing(options.settings.prepared_dag_files);
     tokio::task::spawn_local(warm(tasks.clone()));
     let servers = Database {

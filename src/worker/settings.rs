@@ -26,6 +26,9 @@ pub struct Settings {
     pub socket_cleanup: Duration,
     /// Time between two signals of the kill ladder. Airflow has no option for it.
     pub escalation: Duration,
+    /// How long the process that tasks are forked from may take to fork one; then another takes its place. Airflow has no option
+    /// for it.
+    pub fork_limit: Duration,
     /// How long a callback may run: `[callbacks] callback_execution_timeout`; none without a limit.
     pub callback_timeout: Option<Duration>,
     /// Where logs go.

@@ -29,6 +29,8 @@ pub(super) struct Zygotes {
     current: Rc<Mutex<Option<Running>>>,
     prepared: Rc<RefCell<PreparedFiles<Running>>>,
     reaper: Reaper,
+    /// How long a fork may take.
+    limit: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -47,9 +49,9 @@ struct Ends {
 
 impl Zygotes {
     /// For tasks or for callbacks. Nothing is started yet.
-    pub(super) fn new(interpreter: Interpreter, kind: ZygoteKind, reaper: Reaper) -> Self {
+    pub(super) fn new(interpreter: Interpreter, kind: ZygoteKind, reaper: Reaper, limit: Duration) -> Self {
         let prepared = Rc::new(RefCell::new(PreparedFiles::new(0, 0)));
-        Self { interpreter, kind, current: Rc::default(), prepared, reaper }
+        Self { interpreter, kind, current: Rc::default(), prepared, reaper, limit }
     }
 
     /// Keeps so many Dag files parsed.
@@ -169,11 +171,17 @@ impl Launcher for Zygotes {
         {
             return Ok(launched);
         }
-        // Once more with a new zygote if the first one turns out to be dead.
+        // Once more with a new zygote if the first one turns out to be dead, or stuck.
         for last in [false, true] {
             let running = self.running().await.map_err(LaunchError::because)?;
             let (sockets, child_ends): (Sockets, ChildFds) = Sockets::open().map_err(LaunchError::because)?;
-            match running.zygote.fork(child_ends).await {
+            let forked = timeout(self.limit, running.zygote.fork(child_ends)).await;
+            let forked = forked.unwrap_or_else(|_| {
+                // Should it fork later, the child finds its sockets closed and ends.
+                tracing::error!(limit = ?self.limit, "the process that tasks are forked from does not answer; another one is started");
+                Err(PythonError::Died)
+            });
+            match forked {
                 Ok(pid) => return Ok((Launched { pid, exit: self.claim(&running.ends, pid) }, sockets)),
                 Err(PythonError::Died) if !last => running.ends.borrow_mut().zygote_died = true,
                 Err(error) => return Err(LaunchError::because(error)),
