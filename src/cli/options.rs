@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
+use crate::store::events::Glob;
 use crate::telemetry::logging::Verbosity;
 
 use super::exit::Failure;
@@ -15,6 +16,16 @@ use super::exit::Failure;
 /// Says how it is written.
 pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     text.parse().map_err(|_| "a time is written with its zone, as in 2026-01-31T12:00:00Z".to_owned())
+}
+
+/// Reads a pattern for an attribute of events.
+///
+/// # Errors
+/// It would not mean what it looks like.
+pub(super) fn pattern(text: &str) -> Result<Glob, String> {
+    let glob = Glob::from(text);
+    glob.check().map_err(|error| error.to_string())?;
+    Ok(glob)
 }
 
 /// Where a process leaves its traces.
@@ -67,4 +78,17 @@ impl Process {
 /// `--num-runs`: −1 is "for ever", as the configuration says.
 pub(super) fn num_runs(given: Option<i64>, configured: i64) -> Option<u64> {
     u64::try_from(given.unwrap_or(configured)).ok().filter(|runs| *runs > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_with_a_star_in_the_middle_is_refused_and_the_reason_said() {
+        assert_eq!(pattern("model.*"), Ok(Glob::Prefix("model.".to_owned())));
+        assert_eq!(pattern("*"), Ok(Glob::Any));
+        let why = pattern("*a*b").unwrap_err();
+        assert!(why.starts_with("`*a*b` has a `*` before its end"), "{why}");
+    }
 }

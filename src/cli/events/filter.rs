@@ -4,27 +4,27 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use slipstream_core::event::Position;
 
-use crate::cli::options::moment;
+use crate::cli::options::{moment, pattern};
 use crate::store::events::{Filter, Glob, Match};
 
 /// Patterns are exact, or end with `*`; an option that is given several times means any of them.
 #[derive(Args, Debug, Default)]
 pub(super) struct Wanted {
     /// Only this namespace.
-    #[arg(short, long, value_name = "PATTERN")]
-    namespace: Vec<String>,
+    #[arg(short, long, value_name = "PATTERN", value_parser = pattern)]
+    namespace: Vec<Glob>,
     /// Only this key.
-    #[arg(short, long, value_name = "PATTERN")]
-    key: Vec<String>,
+    #[arg(short, long, value_name = "PATTERN", value_parser = pattern)]
+    key: Vec<Glob>,
     /// Only this type.
-    #[arg(short = 't', long = "type", value_name = "PATTERN")]
-    event_type: Vec<String>,
+    #[arg(short = 't', long = "type", value_name = "PATTERN", value_parser = pattern)]
+    event_type: Vec<Glob>,
     /// Only from this source.
-    #[arg(long, value_name = "PATTERN")]
-    source: Vec<String>,
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    source: Vec<Glob>,
     /// Only from this sender.
-    #[arg(long, value_name = "PATTERN")]
-    sender: Vec<String>,
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    sender: Vec<Glob>,
     /// Only what happened then or later, as in 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<DateTime<Utc>>,
@@ -38,8 +38,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn filter(&self) -> Filter {
-        let any =
-            |patterns: &[String]| Match(patterns.iter().map(|text| Glob::from(text.as_str())).collect());
+        let any = |patterns: &[Glob]| Match(patterns.to_vec());
         Filter {
             namespace: any(&self.namespace),
             key: any(&self.key),
