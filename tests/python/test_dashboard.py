@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "deploy/grafana-dashboard.json"
 # What runs in the scheduler's process, which is the one that Prometheus reads.
 SOURCES = [path for folder in ("scheduler", "events", "executor") for path in (ROOT / "src" / folder).rglob("*.rs")]
-CALL = re.compile(r'metrics::(incr|count|gauge|timing)\(\s*"([^"]+)"')
+CALL = re.compile(r'(?:metrics|Held)::(incr|count|gauge|timing)\(\s*"([^"]+)"')
 SUFFIXES = {"incr": ["_total"], "count": ["_total"], "gauge": [""], "timing": ["_seconds_bucket", "_seconds_sum", "_seconds_count"]}
 
 
