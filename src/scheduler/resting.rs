@@ -28,6 +28,8 @@ impl Resting {
     pub(super) fn rest(&mut self, key: RunKey, run: i64, tis: usize, now: DateTime<Utc>) {
         if tis >= SMALL {
             let time = PER_TI.saturating_mul(u32::try_from(tis).unwrap_or(u32::MAX)).min(LONGEST);
+            // Of runs that another scheduler ends we hear no more.
+            self.0.retain(|_, (_, until)| *until > now);
             self.0.insert(key, (run, later(now, time)));
         }
     }

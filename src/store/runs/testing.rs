@@ -1,6 +1,6 @@
 //! Databases of their own for tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use uuid::Uuid;
@@ -39,6 +39,17 @@ fn missing<T>(why: &str) -> Option<T> {
     None
 }
 
+/// How to reach a SQLite file.
+fn target(file: &Path) -> Target {
+    Target {
+        dialect: Dialect::Sqlite,
+        url: format!("sqlite://{}?mode=rw", file.display()),
+        max_connections: 4,
+        schema: None,
+        prepared: Prepared::Auto,
+    }
+}
+
 impl TestDb {
     /// Every database that can be reached here.
     pub(crate) async fn all() -> Vec<TestDb> {
@@ -53,14 +64,7 @@ impl TestDb {
         let dir = tempfile::tempdir().ok()?;
         let file = dir.path().join("airflow.db");
         std::fs::copy(crate::store::testing::sqlite_template(), &file).ok()?;
-        let url = format!("sqlite://{}?mode=rw", file.display());
-        let target = Target {
-            dialect: Dialect::Sqlite,
-            url,
-            max_connections: 4,
-            schema: None,
-            prepared: Prepared::Auto,
-        };
+        let target = target(&file);
         Some(TestDb { db: Db::connect(&target).await.ok()?, place: Place::File(dir) })
     }
 
@@ -70,14 +74,7 @@ impl TestDb {
         self.run(&["PRAGMA wal_checkpoint(TRUNCATE)"]).await;
         let dir = tempfile::tempdir().unwrap();
         std::fs::copy(from.path().join("airflow.db"), dir.path().join("airflow.db")).unwrap();
-        let url = format!("sqlite://{}?mode=rw", dir.path().join("airflow.db").display());
-        let target = Target {
-            dialect: Dialect::Sqlite,
-            url,
-            max_connections: 4,
-            schema: None,
-            prepared: Prepared::Auto,
-        };
+        let target = target(&dir.path().join("airflow.db"));
         TestDb { db: Db::connect(&target).await.unwrap(), place: Place::File(dir) }
     }
 
