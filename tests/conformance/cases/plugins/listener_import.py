@@ -1,0 +1,21 @@
+CASE = {
+    "about": "a listener hears of an import error, of the same file's next one, and of one that comes back",
+    "batch": "plugins",
+    "dags": ["listener_import"],
+    "no_dag_file": True,
+    "files": {"listener_import__a.py": "from airflow.providers.standard.operators.empty import EmptyOperator\nfrom airflow.sdk import DAG\nwith DAG('listener_import', schedule=None):\n    EmptyOperator(task_id='t')\n"},
+    "actions": [
+        {"write_file": {"file": "listener_import__a.py", "text": "from airflow.sdk import DAG\nraise RuntimeError('broken on purpose')\n"}},
+        {"wait_sql": {"sql": "select count(*) from import_error where filename = 'listener_import__a.py' and stacktrace like '%broken on purpose%'", "equals": 1}},
+        {"write_file": {"file": "listener_import__a.py", "text": "from airflow.sdk import DAG\nraise RuntimeError('broken again on purpose')\n"}},
+        {"wait_sql": {"sql": "select count(*) from import_error where filename = 'listener_import__a.py' and stacktrace like '%broken again%'", "equals": 1}},
+        {"write_file": {"file": "listener_import__a.py", "text": "from airflow.providers.standard.operators.empty import EmptyOperator\nfrom airflow.sdk import DAG\nwith DAG('listener_import', schedule=None):\n    EmptyOperator(task_id='t')\n"}},
+        {"wait_sql": {"sql": "select count(*) from import_error where filename = 'listener_import__a.py'", "equals": 0}},
+        {"write_file": {"file": "listener_import__a.py", "text": "from airflow.sdk import DAG\ndef broken(:\n"}},
+        {"wait_sql": {"sql": "select count(*) from import_error where filename = 'listener_import__a.py' and stacktrace like '%SyntaxError%'", "equals": 1}},
+        {"write_file": {"file": "listener_import__a.py", "text": "from airflow.providers.standard.operators.empty import EmptyOperator\nfrom airflow.sdk import DAG\nwith DAG('listener_import', schedule=None):\n    EmptyOperator(task_id='t')\n"}},
+        {"wait_sql": {"sql": "select count(*) from import_error where filename = 'listener_import__a.py'", "equals": 0}},
+        {"trigger": {"dag": "listener_import"}},
+        {"wait": "runs"},
+    ],
+}
