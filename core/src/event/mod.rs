@@ -5,6 +5,7 @@
 
 mod action;
 pub mod command;
+mod command_table;
 mod declared;
 mod describe;
 mod error;
