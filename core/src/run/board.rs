@@ -75,6 +75,8 @@ pub(super) struct Board<'a> {
     tasks: Vec<TaskRows>,
     dirty: Vec<TaskIndex>,
     finished_in_pass: Vec<RowIndex>,
+    /// Whether unfinished copies were removed since this was last asked.
+    pub(super) removed_unfinished: bool,
 }
 
 impl<'a> Board<'a> {
@@ -89,6 +91,7 @@ impl<'a> Board<'a> {
             tasks: vec![TaskRows::default(); facts.dag.tasks.len()],
             dirty: Vec::new(),
             finished_in_pass: Vec::new(),
+            removed_unfinished: false,
         };
         let mut order: Vec<u32> = (0..facts.tis.len() as u32).collect();
         let key = |fact: &u32| {
@@ -267,6 +270,7 @@ impl<'a> Board<'a> {
         if from != Some(TaskState::Removed) {
             let ti = self.name(index);
             self.decisions.push(Decision::Remove { ti, from });
+            self.removed_unfinished |= !is_finished(from);
             self.change(index, TaskState::Removed);
         }
     }

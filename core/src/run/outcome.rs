@@ -19,7 +19,7 @@ pub(super) enum Conclusion {
 /// What became of the run, once no pass changes anything any more.
 pub(super) fn conclude(board: &mut Board<'_>) -> Conclusion {
     match completion::completion(board) {
-        Completion::Ordinary => Conclusion::Is(outcome(board)),
+        Completion::Ordinary => outcome(board),
         Completion::GoesOn => Conclusion::Is(Outcome::StillRunning { next_look: next_look(board) }),
         Completion::Unheard => {
             let soon = board.now + HEARING;
@@ -39,9 +39,20 @@ pub(super) fn conclude(board: &mut Board<'_>) -> Conclusion {
 const HEARING: TimeDelta = TimeDelta::milliseconds(100);
 
 /// What became of the run by its tasks alone. Looks for a deadlock if nothing was set going; that may still write states.
-fn outcome(board: &mut Board<'_>) -> Outcome {
+///
+/// Copies that were removed a moment ago still count for Airflow as something that can run: if the look for a deadlock then
+/// writes a state, what follows from that state is looked at before there is one.
+fn outcome(board: &mut Board<'_>) -> Conclusion {
+    let (removed, judged) = (std::mem::take(&mut board.removed_unfinished), board.decisions.len());
     let may_be_stuck = may_be_stuck(board) && !set_going(board);
     let stuck = may_be_stuck && !can_go_on(board);
+    if removed && board.decisions.len() > judged {
+        return Conclusion::NotYet;
+    }
+    Conclusion::Is(ended(board, stuck))
+}
+
+fn ended(board: &Board<'_>, stuck: bool) -> Outcome {
     let mut unfinished = board.rows().filter(|(_, row)| !is_finished(row.state)).peekable();
     if unfinished.peek().is_some() {
         drop(unfinished);

@@ -212,6 +212,22 @@ fn copies_that_the_length_no_longer_has_are_removed_and_new_ones_start() {
 }
 
 #[test]
+fn what_follows_from_removed_copies_goes_down_the_chain_before_there_is_a_deadlock() {
+    let input = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": []}}});
+    let mapped = json!({"_is_mapped": true, "_expand_input_attr": "expand_input", "expand_input": input});
+    let dag = dag(&[
+        ("m", &["y"], mapped),
+        ("y", &["z"], json!({"trigger_rule": "none_failed_min_one_success"})),
+        ("z", &[], json!({})),
+    ]);
+    let queued = Some(TaskState::Queued);
+    let tis = [ti("m", 0, None), ti("y", -1, queued), ti("z", -1, queued)];
+    let result = judge(&dag, &tis, &Loaded::default());
+    assert_eq!(short(&result), ["m[0] -> removed", "y[-1] -> upstream_failed", "z[-1] -> upstream_failed"]);
+    assert!(matches!(result.outcome, Outcome::Failed { reason: FailureReason::TaskFailure, .. }));
+}
+
+#[test]
 fn a_run_in_which_nothing_can_ever_start_is_deadlocked() {
     let dag = plain(&[("a", &["b"]), ("b", &[])]);
     let result = judge(&dag, &[ti("b", -1, None)], &Loaded::default());
