@@ -108,6 +108,8 @@ def add_history(cursor, tis: int) -> None:
 def add_run(cursor, dag: str, tasks: int) -> None:
     """One queued run with its task instances, as the API server makes it."""
     run = f"manual__{uuid.uuid4()}"
+    # Together: a run without its rows is one whose Dag has changed, and the scheduler would make them as well.
+    cursor.execute("begin")
     cursor.execute(
         "insert into dag_run (dag_id, run_id, logical_date, run_after, state, run_type, conf, clear_number, created_at,"
         " updated_at, queued_at, created_dag_version_id) values (%s, %s, now(), now(), 'queued', 'manual', '{}', 0, now(), now(),"
@@ -117,6 +119,7 @@ def add_run(cursor, dag: str, tasks: int) -> None:
         " priority_weight, operator, updated_at, dag_version_id) select gen_random_uuid(), %s, %s, 't' || t, -1, 0, 0,"
         " 'default_pool', 1, 'default', 1, 'EmptyOperator', now(), (select id from dag_version where dag_id = %s)"
         " from generate_series(0, %s) t", (dag, run, dag, tasks - 1))
+    cursor.execute("commit")
 
 
 def point(axis: str, size: int, explain: bool) -> dict:

@@ -5,7 +5,8 @@
 
 ``known.json`` lists the cases that are known to differ, each with its reason: they run all the same, and one that passes now
 is reported so that it can be struck from the list. ``--choice DB`` takes on that database only the cases of
-``sqlite-choice.txt``, because SQLite lets few cases run side by side. The last line counts.
+``sqlite-choice.txt``, because SQLite lets few cases run side by side. The databases are gone through at the same time: most of
+what a case does is to wait. The last line counts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,17 +31,23 @@ def known(engine: str, db: str) -> dict[str, str]:
     return found
 
 
-def run(engine: str, db: str, cases: str | None, out: Path, count: Counter) -> list[str]:
-    """Runs one engine on one database; returns what is wrong, in words."""
+def run(engine: str, db: str, cases: str | None, out: Path) -> dict[str, dict]:
+    """Runs one engine on one database; returns the results by case, none if the suite did not come to its end."""
     report = out / f"conformance-{engine}-{db}.json"
     report.unlink(missing_ok=True)
     command = [sys.executable, str(HERE / "conformance.py"), "run", "--engine", engine, "--db", db]
     command += ["--report", str(report), "--again", "1"] + (["--cases", cases] if cases else [])
-    subprocess.run(command, check=False)
-    if not report.exists():
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as suite:
+        for line in suite.stdout or ():
+            print(f"{db}: {line}", end="", flush=True)
+    return json.loads(report.read_text())["cases"] if report.exists() else {}
+
+
+def judge(engine: str, db: str, results: dict[str, dict], count: Counter) -> list[str]:
+    """Counts the results; returns what is wrong, in words."""
+    if not results:
         count["failed"] += 1
         return [f"{engine} on {db}: the suite did not come to its end"]
-    results = json.loads(report.read_text())["cases"]
     excused = known(engine, db)
     wrong = []
     for case, result in sorted(results.items()):
@@ -65,8 +73,13 @@ def main() -> int:
     count: Counter = Counter()
     wrong = []
     for engine in opt.engine:
-        for db in opt.db:
-            wrong += run(engine, db, opt.cases or (choice if db == opt.choice else None), opt.out, count)
+        with ThreadPoolExecutor(len(opt.db)) as pool:
+            suites = {
+                db: pool.submit(run, engine, db, opt.cases or (choice if db == opt.choice else None), opt.out)
+                for db in opt.db
+            }
+        for db, suite in suites.items():
+            wrong += judge(engine, db, suite.result(), count)
     for line in wrong:
         print(f"UNEXPECTED {line}")
     print(f"conformance: {count['passed']} passed, {count['failed']} failed, {count['known to differ']} known to differ")
