@@ -15,6 +15,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use chrono::TimeDelta;
+
 use super::sql::Dialect;
 
 /// The database's own clock, in the form that its stored times are compared with.
@@ -27,6 +29,11 @@ pub(super) fn db_now(dialect: Dialect) -> &'static str {
         Dialect::Postgres => "clock_timestamp()",
         Dialect::Sqlite => "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')",
     }
+}
+
+/// A moment so long ago by the clock of a SQLite database, in the form of [`db_now`].
+fn ago(time: TimeDelta) -> String {
+    format!("(strftime('%Y-%m-%d %H:%M:%f', 'now', '-{} seconds') || '000')", time.num_seconds())
 }
 
 /// Rows of one `INSERT`, so that its values stay below the limits of both databases (PostgreSQL 65 535, SQLite 32 766).

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::state::RunType;
@@ -10,7 +10,12 @@ use slipstream_core::state::RunType;
 use super::super::db::Conn;
 use super::super::error::StoreError;
 use super::super::row::Row;
-use super::db_now;
+use super::super::sql::Dialect;
+use super::{ago, db_now};
+
+/// How long after the last of a backfill's runs it is taken to be complete, on SQLite. There Airflow's API server commits
+/// run by run while it makes them, and gives up all of them when anybody else writes in between.
+const MAKING: TimeDelta = TimeDelta::seconds(1);
 
 /// A queued run that has a chance to start.
 #[derive(Clone, Debug)]
@@ -53,7 +58,7 @@ pub type RunningRuns = HashMap<(DagId, Option<i64>), i64>;
 
 /// Finds and locks queued runs, in the order in which they should start: runs of backfills last and in their own order,
 /// then those looked at longest ago, those of Dags with few running runs, and the oldest. Runs of the Dags in `unlimited`
-/// start however many there are.
+/// start however many there are. On SQLite, runs of a backfill wait until [`MAKING`] after the newest of them was queued.
 ///
 /// # Errors
 /// As any statement.
@@ -63,6 +68,14 @@ pub async fn queued_runs<C: Conn>(
     limit: i64,
 ) -> Result<Vec<QueuedRun>, StoreError> {
     let dialect = tx.dialect();
+    let being_made = match dialect {
+        Dialect::Postgres => String::new(),
+        Dialect::Sqlite => format!(
+            " AND NOT EXISTS (SELECT 1 FROM dag_run young WHERE young.backfill_id = dag_run.backfill_id \
+             AND young.queued_at > {})",
+            ago(MAKING)
+        ),
+    };
     let unlimited_too = if unlimited.is_empty() { "" } else { " OR dag_run.dag_id IN (?)" };
     let sql = tx
         .sql(&format!(
@@ -78,7 +91,7 @@ pub async fn queued_runs<C: Conn>(
              AND coalesce(busy.backfill_id, -1) = coalesce(dag_run.backfill_id, -1) \
              WHERE dag_run.state = 'queued' \
              AND (coalesce(busy.num_running, 0) < coalesce(backfill.max_active_runs, dag.max_active_runs){unlimited_too}) \
-             AND NOT coalesce(backfill.is_paused, false) AND dag_run.run_after <= {} \
+             AND NOT coalesce(backfill.is_paused, false) AND dag_run.run_after <= {}{being_made} \
              ORDER BY bdr.sort_ordinal NULLS FIRST, dag_run.last_scheduling_decision NULLS FIRST, \
              busy.num_running NULLS FIRST, dag_run.run_after LIMIT ?",
             db_now(dialect)

@@ -192,7 +192,7 @@ async fn queued_runs_come_before_those_of_backfills_and_paused_backfills_wait() 
         }
         for (run, backfill) in [(ids[0].unwrap(), 1), (ids[1].unwrap(), 2)] {
             test.run(&[
-                &format!("UPDATE dag_run SET backfill_id = {backfill} WHERE id = {run}"),
+                &format!("UPDATE dag_run SET backfill_id = {backfill}, queued_at = {now} WHERE id = {run}"),
                 &format!(
                     "INSERT INTO backfill_dag_run (backfill_id, dag_run_id, logical_date, sort_ordinal) \
                      VALUES ({backfill}, {run}, {now}, 1)"
@@ -210,6 +210,36 @@ async fn queued_runs_come_before_those_of_backfills_and_paused_backfills_wait() 
         let left = queued_runs(&tx, &std::collections::BTreeSet::new(), 20).await.unwrap();
         assert_eq!(left.iter().map(|run| run.run_id.clone()).collect::<Vec<RunId>>(), ["back".into()]);
         tx.commit().await.unwrap();
+        test.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn on_sqlite_runs_of_a_backfill_wait_while_more_of_them_are_being_made() {
+    for test in TestDb::all().await {
+        test.dag("a", &[]).await;
+        let day = |n| at("2026-01-01T00:00:00Z") + TimeDelta::days(n);
+        let run = |n| new_run("a", &format!("back{n}"), RunType::Backfill, day(n));
+        insert(&test, vec![run(0), run(1), new_run("a", "manual", RunType::Manual, day(2))]).await;
+        let (db, long_ago) = (&test.db, at("2026-01-01T00:00:00Z"));
+        let values = "1, 'a', '2026-01-01', '2026-01-01', '{}', false, 'none', 5, '2026-01-01', '2026-01-01'";
+        test.run(&[
+            &format!(
+                "INSERT INTO backfill (id, dag_id, from_date, to_date, dag_run_conf, is_paused, reprocess_behavior, \
+                 max_active_runs, created_at, updated_at) VALUES ({values})"
+            ),
+            "UPDATE dag_run SET backfill_id = 1 WHERE run_type = 'backfill'",
+        ])
+        .await;
+        let queued = async |run: &str, at: DateTime<Utc>| {
+            let sql = db.sql("UPDATE dag_run SET queued_at = ? WHERE run_id = ?").bind(at).bind(run);
+            db.exec(sql).await.unwrap();
+            queued_runs(db, &std::collections::BTreeSet::new(), 20).await.unwrap().len()
+        };
+        queued("back0", long_ago).await;
+        let waits = if db.dialect() == crate::store::Dialect::Sqlite { 2 } else { 0 };
+        assert_eq!(queued("back1", Utc::now()).await, 3 - waits);
+        assert_eq!(queued("back1", Utc::now() - TimeDelta::seconds(2)).await, 3);
         test.drop().await;
     }
 }
