@@ -28,6 +28,9 @@ class Cluster:
         self.history: list[tuple[int, str, dict]] = []
         self.calls: list[tuple[str, str]] = []
         self.processes: dict[str, subprocess.Popen] = {}
+        # Whether a node has room for one more pod; without, pods stay pending.
+        self.room = threading.Event()
+        self.room.set()
         self.changed = threading.Condition()
         self.env, self.log = env, log
         cluster = self
@@ -79,6 +82,9 @@ class Cluster:
         command = [*(container.get("command") or []), *(container.get("args") or [])]
         if command[0] == "python":
             command[0] = self.env.get("POD_PYTHON", sys.executable)
+        self.room.wait()
+        if name not in self.pods:
+            return
         self.phase(name, "Running")
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, env={**os.environ, **self.env}, stdout=log, stderr=log, start_new_session=True)

@@ -120,11 +120,26 @@ def row(d: Deployment, run: str) -> list[str | None]:
     return found
 
 
-def a_scheduler_dies(d: Deployment, cluster: Cluster, order: str = "") -> tuple[str, str, str]:
-    """A pod runs whose scheduler gets `kill -9`, and then does what it is ordered; the run, the pod, the scheduler's job."""
+def no_notes(d: Deployment) -> Path:
+    """The folder by which test and pods talk, without what an earlier case has left there."""
     notes = Path(d.env["NOTES"])
     for name in ("notes", "go", "die"):
         (notes / name).unlink(missing_ok=True)
+    return notes
+
+
+def ended_once(d: Deployment, cluster: Cluster, run: str, pod: str, old: str, new: str) -> None:
+    """The run succeeds at its first try, in this pod, which the schedulers had one after the other and which is deleted."""
+    assert d.wait_runs("long_pod", [run], 180) == {run: "success"}
+    d.wait("the adopted pod is deleted", lambda: pod not in cluster.pods)
+    assert row(d, run) == ["success", "1", new]
+    assert (Path(d.env["NOTES"]) / "notes").read_text() == "start\n"
+    assert (made(cluster, run), owners(cluster, pod)) == ([pod], [old, new])
+
+
+def a_scheduler_dies(d: Deployment, cluster: Cluster, order: str = "") -> tuple[str, str, str]:
+    """A pod runs whose scheduler gets `kill -9`, and then does what it is ordered; the run, the pod, the scheduler's job."""
+    notes = no_notes(d)
     run = d.trigger("long_pod")
     d.wait("the pod runs", lambda: (notes / "notes").exists())
     [pod] = made(cluster, run)
@@ -144,11 +159,25 @@ def a_pod_is_adopted(d: Deployment, cluster: Cluster) -> None:
     assert cluster.pods[pod]["status"]["phase"] == "Running"
     d.wait("the task instance is the new scheduler's", lambda: row(d, run) == ["running", "1", new])
     (notes / "go").touch()
-    assert d.wait_runs("long_pod", [run], 180) == {run: "success"}
-    d.wait("the adopted pod is deleted", lambda: pod not in cluster.pods)
-    assert row(d, run) == ["success", "1", new]
-    assert (notes / "notes").read_text() == "start\n"
-    assert (made(cluster, run), owners(cluster, pod)) == ([pod], [old, new])
+    ended_once(d, cluster, run, pod, old, new)
+
+
+def a_pending_pod_is_adopted(d: Deployment, cluster: Cluster) -> None:
+    """No node has room for the pod until the next scheduler is there: its task is still queued."""
+    notes = no_notes(d)
+    cluster.room.clear()
+    run = d.trigger("long_pod")
+    [pod] = d.wait("the pod is made", lambda: made(cluster, run))
+    state, try_number, old = row(d, run)
+    assert (state, try_number) == ("queued", "1"), (state, try_number)
+    d.kill_scheduler()
+    d.spawn(SCHEDULER)
+    new = d.wait("the pod is adopted", lambda: next(iter(owners(cluster, pod)[1:]), None))
+    d.wait("the task instance is the new scheduler's", lambda: row(d, run) == ["queued", "1", new])
+    assert cluster.pods[pod]["status"]["phase"] == "Pending"
+    (notes / "go").touch()
+    cluster.room.set()
+    ended_once(d, cluster, run, pod, old, new)
 
 
 def a_pod_that_succeeded_unseen_is_deleted(d: Deployment, cluster: Cluster) -> None:
@@ -181,7 +210,8 @@ def a_pod_that_failed_unseen_is_retried(d: Deployment, cluster: Cluster) -> None
 
 
 CASES = (
-    pods_end_and_are_deleted, a_pod_is_adopted, a_pod_that_succeeded_unseen_is_deleted, a_pod_that_failed_unseen_is_retried,
+    pods_end_and_are_deleted, a_pod_is_adopted, a_pending_pod_is_adopted, a_pod_that_succeeded_unseen_is_deleted,
+    a_pod_that_failed_unseen_is_retried,
 )
 
 
