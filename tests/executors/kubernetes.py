@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -244,9 +245,11 @@ def main() -> int:
             try:
                 case(d, cluster)
                 print(f"ok     kubernetes {case.__name__} {time.time() - started:.0f} s", flush=True)
-            except AssertionError as error:
+            # Whatever is wrong (a pod that is not there, two where one should be), the logs are kept.
+            except Exception as error:
                 failed += 1
-                print(f"FAILED kubernetes {case.__name__}: {error}", flush=True)
+                where = traceback.extract_tb(error.__traceback__)[1]
+                print(f"FAILED kubernetes {case.__name__}, `{where.line}`: {error!r}", flush=True)
                 break
     if failed:
         print(f"logs: {home}", flush=True)
