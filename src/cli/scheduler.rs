@@ -1,5 +1,6 @@
 //! `slipstream scheduler`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,7 +9,7 @@ use slipstream_core::event::Pattern;
 use slipstream_core::executor::{Roster, Teams};
 use tokio::task::JoinSet;
 
-use crate::api::health::HealthServer;
+use crate::api::health::{HealthServer, Told};
 use crate::api::logs::LogServer;
 use crate::api::metrics;
 use crate::config::{Config, keys};
@@ -24,6 +25,7 @@ use crate::executor::local::{LocalOptions, streaming_parallelism};
 use crate::executor::place::Place;
 use crate::python::Interpreter;
 use crate::runtime::EventWake;
+use crate::scheduler::debug::Progress;
 use crate::scheduler::options::{End, Loops};
 use crate::scheduler::{self, Links, Scheduler, UsersPython};
 use crate::store::own_tables;
@@ -85,6 +87,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     let sources = Sources::of(&config).map_err(|error| Failure::new(Exit::Config, error))?;
     own_tables::migrate(&db).await?;
     let mut servers = JoinSet::new();
+    let progress = Progress::default();
     let log = LogWake::new();
     let service =
         Service::start(&config, &db, &log, &shutdown).map_err(|error| Failure::new(Exit::Config, error))?;
@@ -102,7 +105,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
             true => http::router(service.clone(), engine.sibling()),
             false => Router::new(),
         };
-        servers.spawn(log_end(server.run(more.merge(metrics::router()), shutdown.clone())));
+        servers.spawn(log_end(server.run(told(&progress), more.merge(metrics::router()), shutdown.clone())));
     }
     if let Some(server) = served(GrpcServer::bind(&config, service).await) {
         servers.spawn(log_end(server.run(shutdown.clone())));
@@ -130,7 +133,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     servers.spawn(engine.python_lane().run(shutdown.clone()));
     servers.spawn(engine.run(shutdown.clone()));
     let python = UsersPython::find(&config).await;
-    let links = Links { executors, reports, python, events: Some(events) };
+    let links = Links { executors, reports, python, events: Some(events), progress };
     let scheduler = Scheduler::start(db, &config, end, links, &hostname).await.map_err(Failure::failed)?;
     let place = Place::of(&config);
     if let Err(error) = place.prepare() {
@@ -145,6 +148,12 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
     // It removes its socket.
     let _ = tokio::time::timeout(LEAVING, desk).await;
     done
+}
+
+/// What the health server says of the loop.
+fn told(progress: &Progress) -> Told {
+    let progress = progress.clone();
+    Arc::new(move || serde_json::to_value(progress.pulse()).unwrap_or_default())
 }
 
 /// `[slipstream] airflow_events`.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use slipstream_core::state::TaskState;
 
+use super::debug::Progress;
 use super::options::{End, Loops};
 use super::tests::{dag, run, state, waiting};
 use super::tick::{Links, Scheduler};
@@ -19,7 +20,13 @@ async fn scheduler(db: &Db, house: &House) -> Scheduler {
     let local = LocalOptions { place, parallelism: 4, streaming: 1, worker: Vec::new() };
     let started = Executors::start(&config, house.roster(), &house.interpreter(), local).await;
     let (executors, reports) = started.unwrap();
-    let links = Links { executors, reports, python: UsersPython::none(&config), events: None };
+    let links = Links {
+        executors,
+        reports,
+        python: UsersPython::none(&config),
+        events: None,
+        progress: Progress::default(),
+    };
     let end = End { after: None, counts: Loops::All };
     Scheduler::start(db.clone(), &config, end, links, "here").await.unwrap()
 }

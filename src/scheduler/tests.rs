@@ -6,6 +6,7 @@ use slipstream_core::ids::{MapIndex, TiKey};
 use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
+use super::debug::Progress;
 use super::executor_events::Told;
 use super::options::{End, Loops};
 use super::tick::{Links, Scheduler};
@@ -82,7 +83,13 @@ pub(super) async fn scheduler_with(
         LocalExecutor::start(LocalOptions { place, parallelism, streaming: 1, worker: Vec::new() });
     let config = Config::from_pairs(&[]).unwrap();
     let (executors, reports) = Executors::of_local(executor, reports, parallelism);
-    let links = Links { executors, reports, python: UsersPython::none(&config), events };
+    let links = Links {
+        executors,
+        reports,
+        python: UsersPython::none(&config),
+        events,
+        progress: Progress::default(),
+    };
     (
         Scheduler::start(db.clone(), &config, End { after: None, counts: Loops::All }, links, "here")
             .await

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::agenda::{Agenda, RunKey};
 use super::create_runs::{BATCH, CreateOptions, CustomAnswers};
 use super::custom_timetables::CustomTimetables;
-use super::debug::{Progress, Question, Rounds};
+use super::debug::{Progress, Question};
 use super::duties::metrics::TiGauges;
 use super::duties_due::DutyOptions;
 use super::event_tasks::EventMemory;
@@ -70,6 +70,8 @@ pub struct Links {
     pub python: UsersPython,
     /// Woken by the event engine; `None`: there is none, and no table of events is read.
     pub events: Option<EventWake>,
+    /// Where the loop notes how it goes.
+    pub progress: Progress,
 }
 
 /// A scheduler with its job row.
@@ -107,7 +109,6 @@ pub struct Scheduler {
     wake: Arc<Notify>,
     pub(super) ti_gauges: TiGauges,
     pub(super) round: Round,
-    pub(super) rounds: Rounds,
     pub(super) progress: Progress,
     /// How long this round has dealt with the local executor.
     pub(super) with_executor: Duration,
@@ -138,13 +139,14 @@ impl Scheduler {
         hostname: &str,
     ) -> Result<Self, SchedulerError> {
         let now = Utc::now();
-        let Links { executors, reports, python, events } = links;
+        let Links { executors, reports, python, events, progress } = links;
         let options = Options { end, ..Options::from_config(config) };
         let logs = LogTemplate::parse(&options.log_template)?;
         let fernet = FernetKeys::parse(&config.get(&keys::core::FERNET_KEY))?;
         let unixname = crate::runtime::unix_user();
         let runs = run_options(config)?;
         let job = job::start(&db, job::JobType::Scheduler, hostname, now).await?;
+        progress.of(job);
         executors.begin(job.0);
         let wake = Arc::new(Notify::new());
         let (ask, questions) = unbounded_channel();
@@ -188,8 +190,7 @@ impl Scheduler {
             clocks: Clocks::new(now),
             ti_gauges: TiGauges::default(),
             round: Round::Idle,
-            rounds: Rounds::default(),
-            progress: Progress::new(),
+            progress,
             with_executor: Duration::ZERO,
             ask,
             questions,
@@ -225,7 +226,7 @@ impl Scheduler {
             }
             let took = began.elapsed();
             metrics::timing("scheduler.scheduler_loop_duration", took, &[]);
-            self.rounds.add(took, Instant::now());
+            self.progress.round(took);
             self.answer_questions();
             self.measure_executor();
             loops = self.options.end.count(loops, std::mem::replace(&mut self.round, Round::Idle));

@@ -5,8 +5,10 @@ It knows what Airflow's executor asks for: discovery, create, read, list and wat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +27,10 @@ class Cluster:
         self.version = 1
         self.history: list[tuple[int, str, dict]] = []
         self.calls: list[tuple[str, str]] = []
+        self.processes: dict[str, subprocess.Popen] = {}
+        # Whether a node has room for one more pod; without, pods stay pending.
+        self.room = threading.Event()
+        self.room.set()
         self.changed = threading.Condition()
         self.env, self.log = env, log
         cluster = self
@@ -76,10 +82,27 @@ class Cluster:
         command = [*(container.get("command") or []), *(container.get("args") or [])]
         if command[0] == "python":
             command[0] = self.env.get("POD_PYTHON", sys.executable)
+        self.room.wait()
+        if name not in self.pods:
+            return
         self.phase(name, "Running")
         with self.log.open("ab") as log:
-            code = subprocess.run(command, env={**os.environ, **self.env}, stdout=log, stderr=log, check=False).returncode
-        self.phase(name, "Succeeded" if code == 0 else "Failed")
+            process = subprocess.Popen(command, env={**os.environ, **self.env}, stdout=log, stderr=log, start_new_session=True)
+        self.processes[name] = process
+        self.phase(name, "Succeeded" if process.wait() == 0 else "Failed")
+
+    def end(self, name: str) -> None:
+        """End what still runs of a pod: its command leads a session of its own."""
+        if name in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.processes[name].pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End every pod, and the server."""
+        for name in list(self.processes):
+            self.end(name)
+        self.server.shutdown()
+        self.server.server_close()
 
     def select(self, query: dict[str, str]) -> list[dict]:
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
@@ -257,4 +280,5 @@ class ApiHandler(BaseHTTPRequestHandler):
             if pod:
                 pod["metadata"]["deletionTimestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
                 self.cluster.note("DELETED", pod)
+        self.cluster.end(path[-1])
         self.answer(pod) if pod else self.missing(path[-1])

@@ -2,11 +2,13 @@
 
     python tests/executors/kubernetes.py
 
-Pods are created, watched to their success and failure, deleted, adopted by the next scheduler after `kill -9`.
+Pods are created, watched to their success and failure, deleted, and adopted by the next scheduler after `kill -9`, also those that
+ended before it came.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +52,30 @@ def provider_packages() -> Path:
 
 
 class Deployment(engines.Engine):
+    killed: frozenset[int] = frozenset()
+
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler alone, and see that what its executor has forked ends too: watchers, managers of queues."""
+        others = {process.pid for role, process in self.procs.items() if role != SCHEDULER}
+        before = {pid for pid in self.tree() if self.is_ours(pid)}
+        self.kill(SCHEDULER, signal.SIGKILL, group=False)
+        self.killed |= before - self.tree() - others
+        self.wait("the executor's processes have ended", lambda: not self.outliving(), 20)
+
+    def outliving(self) -> list[str]:
+        """Processes of schedulers that were killed."""
+        return [Path(f"/proc/{pid}/cmdline").read_text()[:60] for pid in self.killed if self.is_ours(pid)]
+
+    def is_ours(self, pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            return str(self.home).encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        return False
+
+    def stop(self) -> None:
+        super().stop()
+        for pid in filter(self.is_ours, self.killed):
+            os.kill(pid, signal.SIGKILL)
+
     def wait(self, what: str, found, limit: float = 180):
         deadline = time.time() + limit
         while not (value := found()):
@@ -73,27 +100,120 @@ def pods_end_and_are_deleted(d: Deployment, cluster: Cluster) -> None:
     assert len(failed) == 1, "the pod that failed is kept, as the default says"
 
 
-def a_pod_is_adopted(d: Deployment, cluster: Cluster) -> None:
+def made(cluster: Cluster, run: str) -> list[str]:
+    """The pods that were made for a run."""
+    return [pod["metadata"]["name"] for _, kind, pod in list(cluster.history)
+            if kind == "ADDED" and pod["metadata"]["annotations"]["run_id"] == run]
+
+
+def owners(cluster: Cluster, name: str) -> list[str]:
+    """The schedulers that a pod belonged to, one after the other: their executors find it by this label."""
+    found: list[str] = []
+    for _, _, pod in list(cluster.history):
+        label = pod["metadata"]["labels"]["airflow-worker"]
+        if pod["metadata"]["name"] == name and found[-1:] != [label]:
+            found.append(label)
+    return found
+
+
+def row(d: Deployment, run: str) -> list[str | None]:
+    [found] = d.sql(f"select state, try_number, queued_by_job_id from task_instance where run_id = '{run}'")
+    return found
+
+
+def no_notes(d: Deployment) -> Path:
+    """The folder by which test and pods talk, without what an earlier case has left there."""
     notes = Path(d.env["NOTES"])
+    for name in ("notes", "go", "die"):
+        (notes / name).unlink(missing_ok=True)
+    return notes
+
+
+def ended_once(d: Deployment, cluster: Cluster, run: str, pod: str, old: str, new: str) -> None:
+    """The run succeeds at its first try, in this pod, which the schedulers had one after the other and which is deleted."""
+    assert d.wait_runs("long_pod", [run], 180) == {run: "success"}
+    d.wait("the adopted pod is deleted", lambda: pod not in cluster.pods)
+    assert row(d, run) == ["success", "1", new]
+    assert (Path(d.env["NOTES"]) / "notes").read_text() == "start\n"
+    assert (made(cluster, run), owners(cluster, pod)) == ([pod], [old, new])
+
+
+def a_scheduler_dies(d: Deployment, cluster: Cluster, order: str = "") -> tuple[str, str, str]:
+    """A pod runs whose scheduler gets `kill -9`, and then does what it is ordered; the run, the pod, the scheduler's job."""
+    notes = no_notes(d)
     run = d.trigger("long_pod")
     d.wait("the pod runs", lambda: (notes / "notes").exists())
-    d.kill(SCHEDULER, signal.SIGKILL, group=False)
+    [pod] = made(cluster, run)
+    state, try_number, job = row(d, run)
+    assert (state, try_number) == ("running", "1"), (state, try_number)
+    d.kill_scheduler()
+    if order:
+        (notes / order).touch()
+    return run, pod, job
+
+
+def a_pod_is_adopted(d: Deployment, cluster: Cluster) -> None:
+    notes = Path(d.env["NOTES"])
+    run, pod, old = a_scheduler_dies(d, cluster)
     d.spawn(SCHEDULER)
-
-    def adopted():
-        job = d.sql("select max(id) from job where job_type = 'SchedulerJob'")[0][0]
-        workers = [pod["metadata"]["labels"]["airflow-worker"] for pod in list(cluster.pods.values())
-                   if pod["metadata"]["labels"].get("dag_id") == "long_pod"]
-        return workers == [job] and d.sql(
-            f"select queued_by_job_id from task_instance where run_id = '{run}'") == [[job]]
-
-    d.wait("the pod is adopted", adopted)
+    new = d.wait("the pod is adopted", lambda: next(iter(owners(cluster, pod)[1:]), None))
+    assert cluster.pods[pod]["status"]["phase"] == "Running"
+    d.wait("the task instance is the new scheduler's", lambda: row(d, run) == ["running", "1", new])
     (notes / "go").touch()
+    ended_once(d, cluster, run, pod, old, new)
+
+
+def a_pending_pod_is_adopted(d: Deployment, cluster: Cluster) -> None:
+    """No node has room for the pod until the next scheduler is there: its task is still queued."""
+    notes = no_notes(d)
+    cluster.room.clear()
+    run = d.trigger("long_pod")
+    [pod] = d.wait("the pod is made", lambda: made(cluster, run))
+    state, try_number, old = row(d, run)
+    assert (state, try_number) == ("queued", "1"), (state, try_number)
+    d.kill_scheduler()
+    d.spawn(SCHEDULER)
+    new = d.wait("the pod is adopted", lambda: next(iter(owners(cluster, pod)[1:]), None))
+    d.wait("the task instance is the new scheduler's", lambda: row(d, run) == ["queued", "1", new])
+    assert cluster.pods[pod]["status"]["phase"] == "Pending"
+    (notes / "go").touch()
+    cluster.room.set()
+    ended_once(d, cluster, run, pod, old, new)
+
+
+def a_pod_that_succeeded_unseen_is_deleted(d: Deployment, cluster: Cluster) -> None:
+    """Between two schedulers its task has reported its success to the api-server; nobody has looked at the pod."""
+    notes = Path(d.env["NOTES"])
+    run, pod, old = a_scheduler_dies(d, cluster, "go")
+    d.wait("the pod has succeeded", lambda: cluster.pods[pod]["status"]["phase"] == "Succeeded")
+    assert row(d, run) == ["success", "1", old]
+    d.spawn(SCHEDULER)
     assert d.wait_runs("long_pod", [run], 180) == {run: "success"}
-    assert d.sql(f"select try_number from task_instance where run_id = '{run}'") == [["1"]]
+    d.wait("the completed pod is deleted", lambda: pod not in cluster.pods)
+    assert row(d, run) == ["success", "1", old], "who queued it does not change once it has ended"
     assert (notes / "notes").read_text() == "start\n"
-    d.wait("the adopted pod is deleted", lambda: not [
-        pod for pod in list(cluster.pods.values()) if pod["metadata"]["labels"].get("dag_id") == "long_pod"])
+    [was, new] = owners(cluster, pod)
+    assert (made(cluster, run), was) == ([pod], old) and new != old
+
+
+def a_pod_that_failed_unseen_is_retried(d: Deployment, cluster: Cluster) -> None:
+    """Between two schedulers the whole pod fails, so that nobody has reported the end of the try."""
+    run, pod, old = a_scheduler_dies(d, cluster, "die")
+    d.wait("the pod has failed", lambda: cluster.pods[pod]["status"]["phase"] == "Failed")
+    assert row(d, run) == ["running", "1", old]
+    d.spawn(SCHEDULER)
+    assert d.wait_runs("long_pod", [run], 180) == {run: "success"}
+    assert row(d, run)[:2] == ["success", "2"]
+    [was, new] = owners(cluster, pod)
+    [first, second] = made(cluster, run)
+    assert (first, was) == (pod, old) and owners(cluster, second) == [new] and new != old
+    assert cluster.pods[pod]["status"]["phase"] == "Failed", "the pod that failed is kept, as the default says"
+
+
+CASES = (
+    pods_end_and_are_deleted, a_pod_is_adopted, a_pending_pod_is_adopted, a_pod_that_succeeded_unseen_is_deleted,
+    a_pod_that_failed_unseen_is_retried,
+)
 
 
 def main() -> int:
@@ -117,17 +237,19 @@ def main() -> int:
     }
     d.env["AIRFLOW__CORE__EXECUTOR"] = "KubernetesExecutor"
     failed = 0
-    with d:
+    with contextlib.closing(cluster), d:
         env |= {key: value for key, value in d.environ().items() if key not in os.environ or key.startswith("AIRFLOW")}
         d.wait_dags(["pods", "long_pod"])
-        for case in (pods_end_and_are_deleted, a_pod_is_adopted):
+        for case in CASES:
             started = time.time()
             try:
                 case(d, cluster)
                 print(f"ok     kubernetes {case.__name__} {time.time() - started:.0f} s", flush=True)
-            except AssertionError as error:
+            # Whatever is wrong (a pod that is not there, two where one should be), the logs are kept.
+            except Exception as error:
                 failed += 1
-                print(f"FAILED kubernetes {case.__name__}: {error}", flush=True)
+                where = traceback.extract_tb(error.__traceback__)[1]
+                print(f"FAILED kubernetes {case.__name__}, `{where.line}`: {error!r}", flush=True)
                 break
     if failed:
         print(f"logs: {home}", flush=True)

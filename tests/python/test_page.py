@@ -45,6 +45,15 @@ with create_session() as session:
         "VALUES (7, '', 1, 'no such field: score', 2, 'parked', :now)"), {"now": now})
 """
 
+# Schedulers: one each for every way in which they can be asked, or cannot.
+JOBS = SEED + """
+    for job, kind, host in [(5, "SchedulerJob", "127.0.0.3"), (6, "SchedulerJob", "127.0.0.1"), (7, "SchedulerJob", "127.0.0.2"),
+                            (8, "SchedulerJob", "127.0.0.1"), (9, "DagProcessorJob", "127.0.0.1")]:
+        session.execute(text(
+            "INSERT INTO job (id, job_type, state, hostname, unixname, start_date, latest_heartbeat) "
+            "VALUES (:id, :kind, 'running', :host, 'me', :now, :now)"), {"id": job, "kind": kind, "host": host, "now": now})
+"""
+
 SCRIPT = """
 import json, sys
 from airflow.api_fastapi.app import init_auth_manager
@@ -72,11 +81,17 @@ class Scheduler(BaseHTTPRequestHandler):
     """Notes what it is asked for, and agrees."""
 
     asked: list[tuple[str, str, str]] = []
+    health = b""
 
     def answer(self) -> None:
+        if self.path == "/health":
+            self.tell(self.health)
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         self.asked.append((self.command, self.path, body))
-        told = json.dumps({"status": "paused", "lines": ["mine:first: fired"]}).encode()
+        self.tell(json.dumps({"status": "paused", "lines": ["mine:first: fired"]}).encode())
+
+    def tell(self, told: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(told)))
@@ -89,8 +104,18 @@ class Scheduler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def answers(db: str, requests: list[tuple], url: str, tables: bool = True) -> dict[str, list]:
-    """Return what the page's server answers to requests on a database of its own."""
+def pulse(job: int) -> dict:
+    """Return what the health server of a scheduler says."""
+    now = "2026-01-02T03:04:05.678901Z"
+    rounds = {"window": 60, "count": 4, "p50": 2.5, "p99": 7.25, "max": 7.25, "last": 2.0, "ended_at": now}
+    return {"job_id": job, "step": {"name": "wait", "since": now}, "rounds": rounds}
+
+
+def answers(db: str, requests: list[tuple], url: str, seed: str = SEED, port: int = 0) -> dict[str, list]:
+    """Return what the page's server answers to requests on a database of its own.
+
+    Without a seed it has none of our tables; `port` is where schedulers of other machines answer.
+    """
     with tempfile.TemporaryDirectory(prefix="slipstream-test-") as home:
         engine = Engine("stock", Path(home), Path(home) / "dags", db, port=free_port())
         engine.log_port = 0
@@ -98,9 +123,11 @@ def answers(db: str, requests: list[tuple], url: str, tables: bool = True) -> di
             engine.migrate()
             env = {**engine.environ(), "PYTHONPATH": str(ROOT / "airflow_compat"), "AIRFLOW__SLIPSTREAM__EVENTS_URL": url}
             del env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"]
-            if tables:
+            if port:
+                env["AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT"] = str(port)
+            if seed:
                 subprocess.run([SLIPSTREAM, "db", "migrate"], env=env, check=True, capture_output=True)
-            command = [sys.executable, "-W", "ignore", "-c", SCRIPT, SEED if tables else "", json.dumps(requests)]
+            command = [sys.executable, "-W", "ignore", "-c", SCRIPT, seed, json.dumps(requests)]
             result = subprocess.run(command, env=env, capture_output=True, text=True)
         finally:
             engine.stop()
@@ -114,13 +141,15 @@ class Page(unittest.TestCase):
 
     def setUp(self) -> None:
         Scheduler.asked = []
-        self.server = HTTPServer(("127.0.0.1", 0), Scheduler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"http://127.0.0.1:{self.serve(Scheduler)}"
 
-    def tearDown(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def serve(self, handler: type[BaseHTTPRequestHandler]) -> int:
+        """Start a server of this test; return its port."""
+        server = HTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server.server_port
 
     def test_it_shows_what_is_in_the_database_to_those_who_may_see_it(self) -> None:
         requests = [
@@ -162,7 +191,7 @@ class Page(unittest.TestCase):
 
     def test_without_our_tables_it_says_that_no_scheduler_has_run_yet(self) -> None:
         requests = [(name, "admin", "GET", f"/api/{name}", None) for name in ("overview", "events", "triggers", "letters", "executions")]
-        told = answers("sqlite", requests, self.url, tables=False)
+        told = answers("sqlite", requests, self.url, seed="")
         for name in ("events", "triggers", "letters", "executions"):
             self.assertEqual(told[name][0], 503, name)
             self.assertIn("no Slipstream scheduler has run", told[name][1]["detail"])
@@ -192,6 +221,29 @@ class Page(unittest.TestCase):
                 ("GET", "/triggers/explain?event=1", ""),
             ],
         )
+
+    def test_it_shows_how_the_loops_of_all_schedulers_go_and_which_cannot_be_asked(self) -> None:
+        url = f"http://127.0.0.1:{self.serve(type('Near', (Scheduler,), {'health': json.dumps(pulse(5)).encode()}))}"
+        port = self.serve(type("Far", (Scheduler,), {"health": json.dumps(pulse(6)).encode()}))
+        requests = [("nobody", None, "GET", "/api/loops", None), ("viewer", "viewer", "GET", "/api/loops", None)]
+        for db in ["sqlite"] + ["postgres"] * ("PG_ADMIN_URL" in os.environ):
+            with self.subTest(db=db):
+                told = answers(db, requests, url, JOBS, port)
+                self.assertEqual(told["nobody"][0], 401)
+                near, far, silent, second = told["viewer"][1]["loops"]
+                # Its machine cannot be reached, but the address for events is its own.
+                self.assertEqual(near, {"hostname": "127.0.0.3", **pulse(5)})
+                self.assertEqual(far, {"hostname": "127.0.0.1", **pulse(6)})
+                self.assertEqual((silent["job_id"], silent["hostname"]), (7, "127.0.0.2"))
+                self.assertRegex(silent["error"], rf"cannot be asked at http://127.0.0.2:{port} \(.*enable_health_check")
+                self.assertEqual(second["job_id"], 8)
+                self.assertIn("the scheduler with job 6 answers, not this one", second["error"])
+
+    def test_a_stock_scheduler_is_said_to_tell_nothing_of_its_loop(self) -> None:
+        port = self.serve(Scheduler)
+        told = answers("sqlite", [("loops", "admin", "GET", "/api/loops", None)], f"http://127.0.0.1:{port}", JOBS, port)
+        [loop, _] = [loop for loop in told["loops"][1]["loops"] if loop["hostname"] == "127.0.0.1"]
+        self.assertIn("does not say how its loop goes", loop["error"])
 
     def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(self) -> None:
         url = f"http://127.0.0.1:{free_port()}"

@@ -7,16 +7,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from selenium import webdriver
@@ -39,7 +43,7 @@ class Deployment:
     """`slipstream standalone` on ports and in a folder of its own."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
+        self.home, self.port, self.health_port = home, free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         bin_folder = os.environ.get("AIRFLOW_BIN", str(ROOT / ".venv" / "bin"))
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW__")} | {
@@ -47,7 +51,7 @@ class Deployment:
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(free_port()),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.health_port),
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
         }
 
@@ -143,6 +147,28 @@ def serving(deployment: Deployment, run: str) -> dict:
     return deployment.api("GET", f"/dags/event_new_model/dagRuns/{run}/taskInstances/serve")
 
 
+def loop_times(page: Page, deployment: Deployment) -> None:
+    """What the page says of the loop is what the scheduler says; a scheduler that nobody can ask is named with the reason."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{deployment.health_port}/health", timeout=10) as answer:
+        pulse = json.load(answer)
+    row = """
+        const row = [...document.querySelectorAll("#loops tbody tr")].find((row) => row.cells[0].textContent === arguments[0]);
+        return row ? [...row.cells].map((cell) => cell.textContent) : null;
+    """
+    cells = page.wait.until(lambda d: d.execute_script(row, str(pulse["job_id"])))
+    assert len(cells) == 9 and re.fullmatch(r"[1-9]\d* in 60 s", cells[2]), cells
+    assert all(re.fullmatch(r"\d+(\.\d+)? m?s", cell) for cell in cells[3:7]), cells
+    with contextlib.closing(sqlite3.connect(deployment.home / "airflow.db", timeout=30)) as database:
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+        lost = database.execute(
+            "INSERT INTO job (job_type, state, hostname, unixname, start_date, latest_heartbeat) "
+            "VALUES ('SchedulerJob', 'running', '127.0.0.2', 'me', ?, ?) RETURNING id", (now, now)).fetchone()[0]
+        database.commit()
+        told = page.wait.until(lambda d: d.execute_script(row, str(lost)))
+        assert len(told) == 3 and "cannot be asked" in told[2], told
+        print(f"ok  loop times: {cells}; {told[2]}", flush=True)
+
+
 def play(deployment: Deployment, driver: webdriver.Chrome, picture: Path | None) -> None:
     dags = ("event_new_model", "event_three_shards", "event_quickstart")
     until("the Dags are there", lambda: all(deployment.api("GET", f"/dags/{dag}")["dag_id"] for dag in dags))
@@ -159,7 +185,10 @@ def play(deployment: Deployment, driver: webdriver.Chrome, picture: Path | None)
     deployment.cli("events", "send", "model.published", '{"version": 2}')
 
     page = Page(driver, deployment.url)
-    page.view("overview", "active triggers", "Scheduler", "DagProcessor", "Triggerer")
+    page.view("overview", "active triggers", "Scheduler", "DagProcessor", "Triggerer", "Loop time of the schedulers", "in 60 s")
+    loop_times(page, deployment)
+    if picture:
+        driver.save_screenshot(str(picture.with_stem(f"{picture.stem}-overview")))
     page.view("events", "shard.done", "<img src=x onerror=alert(1)>")
     page.click("why", "poison")
     page.wait.until(lambda d: "careless" in d.find_element(By.ID, "told").text)
@@ -189,7 +218,7 @@ def play(deployment: Deployment, driver: webdriver.Chrome, picture: Path | None)
 
 def main() -> int:
     ap = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    ap.add_argument("--picture", type=Path, help="keep a picture of the last view")
+    ap.add_argument("--picture", type=Path, help="keep a picture of the last view, and one of the overview beside it")
     opt = ap.parse_args()
     with tempfile.TemporaryDirectory(prefix="slipstream-ui-") as home, tempfile.TemporaryDirectory() as profile:
         with Deployment(Path(home)) as deployment:

@@ -27,6 +27,7 @@ def main(sock: socket, settings: dict[str, Any]) -> None:
     # A group of its own: who ends this process by force ends what it has started too.
     os.setpgid(0, 0)
     hello.die_with_parent(signal.SIGKILL)
+    take_the_group_along(sock)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     hello.survive_debug_signal()
     leave_ending_to_the_parent()
@@ -43,6 +44,27 @@ def main(sock: socket, settings: dict[str, Any]) -> None:
     hello.hello(sock, airflow, facts=facts(executor))
     with contextlib.suppress(wire.Closed, ConnectionError):
         Host(sock, executor).serve()
+
+
+def take_the_group_along(sock: socket) -> None:
+    """See to it that what an executor forks (watchers, managers of queues) ends with this process, however that ends.
+
+    A process of its own waits for it. The kernel could tell each fork of its parent's death, but for it that is the end of
+    the thread that forked.
+    """
+    host = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    if os.fork():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        return
+    sock.close()
+    # What is sent to the whole group is not for this one, which has to be the last.
+    for passing_by in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(passing_by, signal.SIG_IGN)
+    hello.die_with_parent(signal.SIGHUP)
+    while os.getppid() == host:
+        signal.sigwait({signal.SIGHUP})
+    os.killpg(host, signal.SIGKILL)
 
 
 def leave_ending_to_the_parent() -> None:

@@ -61,6 +61,15 @@ def overview(session: SessionDep) -> dict[str, Any]:
     return {"ready": ready, "jobs": queries.jobs(session), "counts": queries.counts(session) if ready else {}}
 
 
+@app.get("/api/loops", dependencies=[sees_jobs])
+def loops(session: SessionDep) -> dict[str, Any]:
+    """Return how the loops of the schedulers go, as far as they can be asked."""
+    schedulers = [job for job in queries.jobs(session) if job["job_type"] == "SchedulerJob"]
+    # Who is asked may take a while; no connection is kept for it.
+    session.close()
+    return {"loops": scheduler.loops(schedulers)}
+
+
 @app.get("/api/events", dependencies=[sees_events, has_tables])
 def events(session: SessionDep, after: int = 0, key: str | None = None) -> dict[str, Any]:
     """Return the newest events after a position."""

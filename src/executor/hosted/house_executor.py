@@ -13,6 +13,13 @@ HOUSE = Path(os.environ["HOUSE"])
 class HouseExecutor(BaseExecutor):
     pre_assigns_external_executor_id = False
 
+    def start(self):
+        # As watchers of other executors do, it goes on until it is ended.
+        watcher = os.fork()
+        if not watcher:
+            time.sleep(3600)
+        (HOUSE / "watcher").write_text(f"{watcher} ")
+
     def _process_workloads(self, workload_items):
         for workload in workload_items:
             key = workload.ti.key

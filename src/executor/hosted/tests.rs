@@ -46,6 +46,17 @@ async fn rows(db: &Db, tasks: &[&str]) -> (i64, HashMap<String, Uuid>) {
     (job, ids)
 }
 
+/// Waits until there is no such process; one that nobody has waited for yet counts as gone.
+async fn gone(pid: &str) {
+    let status = std::path::Path::new("/proc").join(pid.trim()).join("status");
+    let ended = async {
+        while std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("what the executor has forked ends with its process");
+}
+
 #[test]
 fn an_executor_in_a_process_of_its_own_works_hangs_crashes_and_goes_on() {
     testing::block_on(async {
@@ -92,8 +103,10 @@ fn an_executor_in_a_process_of_its_own_works_hangs_crashes_and_goes_on() {
         executor.queue_tasks([(c, key("c"))]);
         assert!(matches!(next(&mut events).await, ExecutorEvent::Work(WorkEvent::Placed { .. })));
         std::fs::remove_file(house.file("given-c")).unwrap();
+        let watcher = house.read("watcher").await;
         house.tell("crash");
         assert_eq!(next(&mut events).await, ExecutorEvent::Ready);
+        gone(&watcher).await;
         assert_eq!(next(&mut events).await, WorkEvent::NotAdopted { tis: vec![c] }.into());
         assert_eq!(executor.slots_occupied(), 0);
 

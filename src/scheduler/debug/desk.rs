@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -15,7 +14,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use super::state::{Answer, EngineState, LoopState, PoolState, State, Step};
+use super::Progress;
+use super::state::{Answer, EngineState, LoopState, PoolState, State};
 use crate::runtime::{Shutdown, process};
 use crate::store::duties::metrics;
 use crate::store::triggers::cursor;
@@ -28,25 +28,6 @@ const ANSWER: Duration = Duration::from_secs(15);
 
 /// A question to the loop.
 pub(in crate::scheduler) type Question = oneshot::Sender<LoopState>;
-
-/// Which step the loop is in. Shared with the loop, never locked across an await.
-#[derive(Clone, Debug)]
-pub(in crate::scheduler) struct Progress(Arc<Mutex<Step>>);
-
-impl Progress {
-    pub(in crate::scheduler) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Step { name: "start", since: Utc::now() })))
-    }
-
-    /// The loop begins with this.
-    pub(in crate::scheduler) fn at(&self, name: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Step { name, since: Utc::now() };
-    }
-
-    fn read(&self) -> Step {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Asks one scheduler of this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -78,7 +59,7 @@ impl Desk {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             at: Utc::now(),
-            step: self.progress.read(),
+            step: self.progress.step(),
             scheduler,
             events,
             pools,

@@ -1,9 +1,8 @@
 //! What the loop tells about itself.
 
-use std::time::Instant;
-
 use chrono::{DateTime, Utc};
 
+use super::rounds::LONGEST;
 use super::state::{Due, ExecutorKind, ExecutorState, LoopState, Runs};
 use super::{Desk, desk::Question};
 use crate::executor::Executor;
@@ -32,10 +31,10 @@ impl Scheduler {
         let _ = question.send(state);
     }
 
-    fn loop_state(&mut self, now: DateTime<Utc>) -> LoopState {
+    fn loop_state(&self, now: DateTime<Utc>) -> LoopState {
         LoopState {
             job_id: self.job.0,
-            rounds: self.rounds.times(Instant::now()),
+            rounds: self.progress.rounds(LONGEST),
             due: self.due(now),
             next_steps: self.agenda.steps(),
             runs: Runs {

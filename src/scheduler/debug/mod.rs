@@ -4,16 +4,17 @@
 
 mod desk;
 mod gather;
+mod progress;
 mod rounds;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use desk::{Desk, Dump, ask};
+pub use progress::{Progress, Pulse};
 pub use rounds::RoundTimes;
 pub use state::{
     Answer, Due, EngineState, ExecutorKind, ExecutorState, LoopState, PoolState, Runs, State, Step,
 };
 
-pub(super) use desk::{Progress, Question};
-pub(super) use rounds::Rounds;
+pub(super) use desk::Question;

@@ -200,7 +200,7 @@ impl fmt::Display for State {
 
 impl fmt::Display for LoopState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RoundTimes { window, count, p50, p99, max, last } = &self.rounds;
+        let RoundTimes { window, count, p50, p99, max, last, ended_at: _ } = &self.rounds;
         writeln!(f, "job          {}", self.job_id)?;
         writeln!(
             f,

@@ -49,6 +49,10 @@ function length(seconds) {
   return seconds < 36000 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
+function millis(value) {
+  return value < 1000 ? `${value < 10 ? value.toFixed(1) : Math.round(value)} ms` : length(value / 1000);
+}
+
 function table(heads, rows, nothing) {
   if (rows.length === 0) return el("p", { class: "muted" }, nothing);
   const cell = (value) => (value instanceof Node && value.tagName === "TD" ? value : el("td", {}, value));
@@ -70,8 +74,40 @@ function action(label, path, body = {}) {
   }, label);
 }
 
+// Drawn when the schedulers have answered: one that cannot be asked must not hold up the rest of the page.
+const loops = el("div", { id: "loops" }, el("p", { class: "muted" }, "The schedulers are being asked."));
+let asking = false;
+
+async function askLoops() {
+  if (asking) return;
+  asking = true;
+  try {
+    loops.replaceChildren(loopTimes((await ask("loops")).loops));
+  } catch (error) {
+    loops.replaceChildren(el("p", { class: "problem" }, error.message));
+  } finally {
+    asking = false;
+  }
+}
+
+/** How long the rounds of each scheduler's loop took lately, or why that cannot be known. */
+function loopTimes(told) {
+  const seconds = (time) => (Date.now() - new Date(time)) / 1000;
+  const at = (step) => (step.name === "wait" ? "waits" : el("span", { class: seconds(step.since) > 10 ? "bad" : "busy" }, `${step.name}, since `, ago(step.since)));
+  return table(["scheduler", "host", "rounds", "p50", "p99", "max", "last", "ended", "now"], told.map((loop) => {
+    if (loop.error) return [loop.job_id, loop.hostname, el("td", { class: "bad", colspan: 7 }, loop.error)];
+    const { count, window, p50, p99, max, last, ended_at } = loop.rounds;
+    const took = count === 0 ? ["", "", ""] : [millis(p50), millis(p99), millis(max)];
+    return [
+      loop.job_id, loop.hostname, `${count} in ${window} s`, ...took, ended_at ? millis(last) : "",
+      ended_at ? el("span", { class: seconds(ended_at) < 30 ? "good" : "bad" }, ago(ended_at)) : "no round yet", at(loop.step),
+    ];
+  }), "No scheduler is alive.");
+}
+
 const views = {
   async overview() {
+    askLoops();
     const { ready, jobs, counts } = await ask("overview");
     const age = (job) => (Date.now() - new Date(job.latest_heartbeat)) / 1000;
     const card = (value, label, bad) => el("div", { class: "card" }, el("b", { class: bad ? "bad" : "" }, String(value)), label);
@@ -88,6 +124,8 @@ const views = {
         job.job_type.replace(/Job$/, ""), job.id, job.hostname, when(job.start_date),
         el("span", { class: age(job) < 30 ? "good" : "bad" }, ago(job.latest_heartbeat)),
       ]), "No process of Airflow's is alive."),
+      el("h2", {}, "Loop time of the schedulers"),
+      loops,
     ];
   },
 
