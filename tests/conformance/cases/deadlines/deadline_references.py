@@ -4,6 +4,7 @@ from conformance_callbacks import tell, tell_sync, boom, boom_sync
 from conformance_witness import gate
 CASE = {
     "about": "deadlines of every reference, several in one Dag, callbacks that fail, a kept deadline pruned at success, average runtime without history",
+    "db": ["postgres"],  # more tasks at once than there are on SQLite
     "dags": ["deadline_references__logical", "deadline_references__many", "deadline_references__average", "deadline_references__boom", "deadline_references__sched", "deadline_references__bf"],
     "unpause": ["deadline_references__logical", "deadline_references__many", "deadline_references__average", "deadline_references__boom", "deadline_references__sched"],
     "actions": [

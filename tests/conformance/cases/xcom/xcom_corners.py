@@ -71,7 +71,7 @@ with DAG("xcom_corners", schedule=None):
         return [a, b, c]
     uses(m["a"], m["b"], m["c"])
     mo_bad()
-    mod()
+    q = mod()
 
     @task
     def push(x, ti=None):
@@ -92,7 +92,7 @@ with DAG("xcom_corners", schedule=None):
     @task
     def later(run_id=None):
         return run_id
-    [ps, mod.override(task_id="mod2")(), m, later()] >> pull()
+    [ps, mod.override(task_id="mod2")(), m, q, later()] >> pull()
 
     @task
     def sl(vals):
