@@ -39,7 +39,7 @@ AXES = {
 }
 REST, RUNS = 10, 20
 LIVELY = 33
-"""After its worker's start and after tasks, the scheduler looks for new runs more often for 30 s; rest begins then."""
+"""After tasks the scheduler looks for new runs more often for 30 s; rest begins then."""
 SCAN = 5000
 """A statement is named by ``--explain`` when it read at least so many rows that it did not want, or scanned so many."""
 

@@ -290,7 +290,10 @@ impl Scheduler {
     }
 
     fn note(&mut self, from: ExecutorIndex, event: ExecutorEvent) {
-        self.clocks.heard_of_tasks(Utc::now());
+        // A worker that holds no task says nothing of what comes next.
+        if !matches!(event, ExecutorEvent::Ready | ExecutorEvent::Attached(_)) {
+            self.clocks.heard_of_tasks(Utc::now());
+        }
         match event {
             ExecutorEvent::Changed { dag_id, run_id } => self.note_change((dag_id, run_id)),
             ExecutorEvent::Attached(attached) => self.attached(&attached),

@@ -52,6 +52,7 @@ fn outcome(board: &mut Board<'_>) -> Conclusion {
     Conclusion::Is(ended(board, stuck))
 }
 
+/// What the states of all rows come to; `stuck`: nothing that waits can go on.
 fn ended(board: &Board<'_>, stuck: bool) -> Outcome {
     let mut unfinished = board.rows().filter(|(_, row)| !is_finished(row.state)).peekable();
     if unfinished.peek().is_some() {
