@@ -1,4 +1,4 @@
-"""A soak: harm of every kind to a deployment of two schedulers under a mixed load, and then the question what is wrong.
+"""A soak: harm of every kind to a deployment of several schedulers under a mixed load, and then the question what is wrong.
 
 For so many minutes schedulers, workers, the dag-processor, zygotes and tasks are killed, stopped for a while and restarted,
 PostgreSQL is shut down at once and started again, connections are cut and stalled. The seed gives every choice. Meanwhile
@@ -30,7 +30,7 @@ import oracle  # noqa: E402
 import processes  # noqa: E402
 import psycopg2  # noqa: E402
 from crash import Server  # noqa: E402
-from deployment import PROCESSOR, SCHEDULERS, TRIGGERER, Deployment, dump  # noqa: E402
+from deployment import PROCESSOR, TRIGGERER, Deployment, dump  # noqa: E402
 from plan import plan  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from sender import Sender  # noqa: E402
@@ -46,6 +46,7 @@ class Round:
 
     seed: int
     seconds: float
+    schedulers: int
     rows: dict[str, list[str]] = field(default_factory=dict)
     faults: collections.Counter = field(default_factory=collections.Counter)
     numbers: dict[str, object] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Round:
         return any(self.rows.values())
 
     def markdown(self) -> str:
-        lines = [f"Seed {self.seed}, {self.seconds / 60:g} minutes of faults, {os.cpu_count()} cores.", "", "| must be true | |", "| --- | --- |"]
+        lines = [f"Seed {self.seed}, {self.seconds / 60:g} minutes of faults, {self.schedulers} schedulers, {os.cpu_count()} cores.", "", "| must be true | |", "| --- | --- |"]
         lines += [f"| {name} | {'ok' if not found else f'VIOLATED ({len(found)})'} |" for name, found in self.rows.items()]
         lines += ["", "| what was done | times |", "| --- | --- |"]
         lines += [f"| {what} | {times} |" for what, times in sorted(self.faults.items())]
@@ -185,7 +186,7 @@ def panics(folder: Path) -> list[str]:
 
 def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) -> Round:
     seconds = options.minutes * 60
-    one = Round(options.seed, seconds)
+    one = Round(options.seed, seconds, options.schedulers)
     first = datetime.now(timezone.utc).replace(microsecond=0)
     until = first + timedelta(seconds=seconds + 10)
     every, minute = timedelta(seconds=options.every), timedelta(minutes=1)
@@ -206,9 +207,10 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
         "AIRFLOW__CORE__PARALLELISM": "6",
     }
     deployment = Deployment("slipstream", home, HERE / "dags", "postgres", env, api=False, roles=[], server=server, proxy=proxy)
+    deployment.schedulers = options.schedulers
     with deployment, contextlib.ExitStack() as stack:
         deployment.sql(f"insert into slot_pool (pool, slots, include_deferred) values ('narrow', {NARROW}, false)")
-        for role in [*SCHEDULERS, PROCESSOR, TRIGGERER]:
+        for role in [*deployment.scheduler_roles(), PROCESSOR, TRIGGERER]:
             deployment.start_role(role)
         hand = ByHand(deployment)
         stack.callback(hand.close)
@@ -260,6 +262,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="how long harm is done")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--schedulers", type=int, default=2, help="how many there are")
     parser.add_argument("--every", type=float, default=10, help="seconds between the runs of the densest Dag")
     parser.add_argument("--serve-within", type=float, default=10, help="seconds until it must serve again")
     parser.add_argument("--limit", type=float, default=180, help="seconds to start, to end the load, and to stop")

@@ -1,4 +1,4 @@
-"""A deployment of two schedulers on a PostgreSQL of its own, behind a proxy; and harm to each part of it."""
+"""A deployment of several schedulers on a PostgreSQL of its own, behind a proxy; and harm to each part of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from events import Pair  # noqa: E402
 from plan import Fault  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
-SCHEDULERS = ["scheduler-0", "scheduler-1"]
 PROCESSOR, TRIGGERER = "slipstream dag-processor", "airflow triggerer"
 UNREACHABLE = 4
 """The exit code of a process that finds no database at its start; whoever looks after it starts it again."""
@@ -55,9 +54,12 @@ class Deployment(Pair):
 
     # -- who is there -------------------------------------------------------------------------------------
 
+    def scheduler_roles(self) -> list[str]:
+        return [f"scheduler-{which}" for which in range(self.schedulers)]
+
     def start_role(self, role: str) -> None:
-        if role in SCHEDULERS:
-            self.start(SCHEDULERS.index(role))
+        if role in self.scheduler_roles():
+            self.start(self.scheduler_roles().index(role))
         else:
             self.spawn(role)
 
@@ -95,7 +97,7 @@ class Deployment(Pair):
 
     def victims(self, whom: str) -> list[int]:
         if whom == "scheduler":
-            return [self.procs[role].pid for role in SCHEDULERS]
+            return [self.procs[role].pid for role in self.scheduler_roles()]
         if whom == "dag-processor":
             return [self.procs[PROCESSOR].pid]
         workers = [one.pid for one in self.workers()]
@@ -115,11 +117,11 @@ class Deployment(Pair):
         if fault.whom == "everything":
             for one in self.workers():
                 signal_to(one.pid, signal.SIGKILL)
-            for role in [*SCHEDULERS, PROCESSOR]:
+            for role in [*self.scheduler_roles(), PROCESSOR]:
                 self.restart(role, signal.SIGKILL)
-            return "killed both schedulers, their workers and the dag-processor", None
+            return "killed all schedulers, their workers and the dag-processor", None
         if fault.whom in ("scheduler", "dag-processor"):
-            role = picked(SCHEDULERS if fault.whom == "scheduler" else [PROCESSOR], fault)
+            role = picked(self.scheduler_roles() if fault.whom == "scheduler" else [PROCESSOR], fault)
             self.restart(role, signal.SIGKILL)
             return f"killed {role}", None
         victims = self.victims(fault.whom)
@@ -138,7 +140,7 @@ class Deployment(Pair):
         return f"stopped {fault.whom} {pid}", lambda: signal_to(pid, signal.SIGCONT)
 
     def harm_term(self, fault: Fault):
-        role = picked(SCHEDULERS, fault)
+        role = picked(self.scheduler_roles(), fault)
         self.restart(role, signal.SIGTERM)
         return f"ended {role} in order, and started another", None
 

@@ -36,10 +36,12 @@ TENS = {
 
 
 class Pair(engines.Engine):
-    """Two schedulers on one database, each with ports and a worker of its own, as on two machines."""
+    """Two schedulers on one database (or more), each with ports and a worker of its own, as on two machines."""
+
+    schedulers = 2
 
     def ports(self) -> list[int]:
-        return [self.log_port + 2, self.log_port + 102]
+        return [self.log_port + 2 + 100 * which for which in range(self.schedulers)]
 
     def start(self, which: int) -> None:
         home = self.home / f"scheduler-{which}"
