@@ -4,8 +4,6 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from conformance_witness import gate, say, context_facts
 from conformance_callbacks import tell_sync
 CASE = {
-    # On SQLite the API server gives up a backfill when anybody writes while it makes the runs, and these are due at once.
-    "db": ["postgres"],
     "about": "a backfill with callbacks, outlets, deadlines, a dagrun_timeout, a limit above the Dag's; a failed backfill run is cleared after completion; in flight marked",
     "dags": ["backfill_extras__a", "backfill_extras__c", "backfill_extras__limit", "backfill_extras__part"],
     "actions": [
