@@ -94,6 +94,11 @@ fn report(
 ) {
     let Some((_, first)) = differ.iter().min_by_key(|(_, case)| case.to_string().len()) else { return };
     let seeds: Vec<String> = differ.iter().map(|(seed, _)| seed.to_string()).collect();
+    eprintln!(
+        "{} of {of} cases differ: SLIPSTREAM_CASES={}; the first is made smaller",
+        differ.len(),
+        seeds.join(",")
+    );
     let fails = |cases: &[Value]| {
         let answers = ask(cases);
         cases.iter().zip(&answers).map(|(case, answer)| differs(case, answer).is_some()).collect()

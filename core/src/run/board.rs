@@ -75,8 +75,8 @@ pub(super) struct Board<'a> {
     tasks: Vec<TaskRows>,
     dirty: Vec<TaskIndex>,
     finished_in_pass: Vec<RowIndex>,
-    /// Whether unfinished copies were removed since this was last asked.
-    pub(super) removed_unfinished: bool,
+    /// The unfinished copies that the last pass removed that changed anything.
+    pub(super) removed_unfinished: Vec<RowIndex>,
 }
 
 impl<'a> Board<'a> {
@@ -91,7 +91,7 @@ impl<'a> Board<'a> {
             tasks: vec![TaskRows::default(); facts.dag.tasks.len()],
             dirty: Vec::new(),
             finished_in_pass: Vec::new(),
-            removed_unfinished: false,
+            removed_unfinished: Vec::new(),
         };
         let mut order: Vec<u32> = (0..facts.tis.len() as u32).collect();
         let key = |fact: &u32| {
@@ -270,7 +270,9 @@ impl<'a> Board<'a> {
         if from != Some(TaskState::Removed) {
             let ti = self.name(index);
             self.decisions.push(Decision::Remove { ti, from });
-            self.removed_unfinished |= !is_finished(from);
+            if !is_finished(from) {
+                self.removed_unfinished.push(index);
+            }
             self.change(index, TaskState::Removed);
         }
     }

@@ -40,13 +40,13 @@ const HEARING: TimeDelta = TimeDelta::milliseconds(100);
 
 /// What became of the run by its tasks alone. Looks for a deadlock if nothing was set going; that may still write states.
 ///
-/// Copies that were removed a moment ago still count for Airflow as something that can run: if the look for a deadlock then
-/// writes a state, what follows from that state is looked at before there is one.
+/// Copies that were removed a moment ago still count for Airflow as something that can run: its look for a deadlock ends at the
+/// first of them, and what it has written before is followed in the next one.
 fn outcome(board: &mut Board<'_>) -> Conclusion {
-    let (removed, judged) = (std::mem::take(&mut board.removed_unfinished), board.decisions.len());
+    let removed = std::mem::take(&mut board.removed_unfinished);
     let may_be_stuck = may_be_stuck(board) && !set_going(board);
-    let stuck = may_be_stuck && !can_go_on(board);
-    if removed && board.decisions.len() > judged {
+    let stuck = may_be_stuck && !can_go_on(board, &removed);
+    if may_be_stuck && !removed.is_empty() {
         return Conclusion::NotYet;
     }
     Conclusion::Is(ended(board, stuck))
@@ -101,11 +101,14 @@ fn may_be_stuck(board: &Board<'_>) -> bool {
 
 /// Whether any unfinished instance has, but for the time, what it needs (`DagRun._are_premature_tis`). What is on its way is
 /// judged again, as Airflow does, and after a state was written so is what waits to be scheduled: it has just been judged.
-fn can_go_on(board: &mut Board<'_>) -> bool {
+fn can_go_on(board: &mut Board<'_>, removed: &[RowIndex]) -> bool {
     let judged = board.decisions.len();
-    let unfinished: Vec<RowIndex> =
-        board.rows().filter(|(_, row)| !is_finished(row.state)).map(|(index, _)| index).collect();
-    unfinished.into_iter().any(|index| {
+    let asked = |(index, row): &(RowIndex, &Row)| !is_finished(row.state) || removed.contains(index);
+    let asked: Vec<RowIndex> = board.rows().filter(asked).map(|(index, _)| index).collect();
+    asked.into_iter().any(|index| {
+        if removed.contains(&index) {
+            return true;
+        }
         if is_schedulable(board.row(index).state) && board.decisions.len() == judged {
             return board.row(index).waits_until.is_some();
         }

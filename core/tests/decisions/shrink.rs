@@ -43,7 +43,11 @@ fn smaller(case: &Value) -> Vec<Value> {
         change(format!("{task}/group"), Value::Null);
         change(format!("{task}/over"), Value::Null);
         change(format!("{task}/role"), "plain".into());
-        change(format!("{task}/kind"), "op".into());
+        let mut operator = case["tasks"][index].clone();
+        operator["kind"] = "op".into();
+        // Only a sensor can be given it.
+        operator["arguments"].as_object_mut().map(|arguments| arguments.remove("mode"));
+        change(task.clone(), operator);
         change(
             format!("{task}/arguments"),
             json!({"trigger_rule": case["tasks"][index]["arguments"]["trigger_rule"]}),

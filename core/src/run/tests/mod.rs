@@ -211,20 +211,38 @@ fn copies_that_the_length_no_longer_has_are_removed_and_new_ones_start() {
     );
 }
 
-#[test]
-fn what_follows_from_removed_copies_goes_down_the_chain_before_there_is_a_deadlock() {
+/// A mapped task that expands over an empty list.
+fn over_nothing() -> Value {
     let input = json!({"type": "dict-of-lists", "value": {"__type": "dict", "__var": {"x": []}}});
-    let mapped = json!({"_is_mapped": true, "_expand_input_attr": "expand_input", "expand_input": input});
+    json!({"_is_mapped": true, "_expand_input_attr": "expand_input", "expand_input": input})
+}
+
+#[test]
+fn what_a_look_for_a_deadlock_writes_before_it_comes_to_a_removed_copy_goes_down_the_chain() {
+    let rule = json!({"trigger_rule": "none_failed_min_one_success"});
     let dag = dag(&[
-        ("m", &["y"], mapped),
-        ("y", &["z"], json!({"trigger_rule": "none_failed_min_one_success"})),
+        ("a", &["b"], json!({})),
+        ("b", &["z"], rule),
+        ("m", &[], over_nothing()),
         ("z", &[], json!({})),
     ]);
     let queued = Some(TaskState::Queued);
+    let tis =
+        [ti("a", -1, Some(TaskState::Removed)), ti("b", -1, queued), ti("m", 0, None), ti("z", -1, queued)];
+    let result = judge(&dag, &tis, &Loaded::default());
+    assert_eq!(short(&result), ["m[0] -> removed", "b[-1] -> upstream_failed", "z[-1] -> upstream_failed"]);
+    assert!(matches!(result.outcome, Outcome::Failed { reason: FailureReason::TaskFailure, .. }));
+}
+
+#[test]
+fn a_look_for_a_deadlock_that_comes_to_a_removed_copy_first_is_done_again_without_it() {
+    let rule = json!({"trigger_rule": "none_failed_min_one_success"});
+    let dag = dag(&[("m", &["y"], over_nothing()), ("y", &["z"], rule), ("z", &[], json!({}))]);
+    let queued = Some(TaskState::Queued);
     let tis = [ti("m", 0, None), ti("y", -1, queued), ti("z", -1, queued)];
     let result = judge(&dag, &tis, &Loaded::default());
-    assert_eq!(short(&result), ["m[0] -> removed", "y[-1] -> upstream_failed", "z[-1] -> upstream_failed"]);
-    assert!(matches!(result.outcome, Outcome::Failed { reason: FailureReason::TaskFailure, .. }));
+    assert_eq!(short(&result), ["m[0] -> removed", "y[-1] -> upstream_failed"]);
+    assert!(matches!(result.outcome, Outcome::Failed { reason: FailureReason::Deadlock, .. }));
 }
 
 #[test]
