@@ -10,7 +10,6 @@ Dags run on short schedules, mapped, deferred, retried and on events. Afterwards
 from __future__ import annotations
 
 import argparse
-import collections
 import contextlib
 import os
 import select
@@ -19,8 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -30,57 +27,16 @@ import oracle  # noqa: E402
 import processes  # noqa: E402
 import psycopg2  # noqa: E402
 from crash import Server  # noqa: E402
-from deployment import PROCESSOR, TRIGGERER, Deployment, dump  # noqa: E402
-from plan import plan  # noqa: E402
+from deployment import PROCESSOR, Deployment  # noqa: E402
+from kept import TRIGGERER, dump, wait  # noqa: E402
+from limits import Limits  # noqa: E402
+from load import NARROW, Load  # noqa: E402
+from plan import Fault, plan  # noqa: E402
 from proxy import Proxy  # noqa: E402
+from report import Round, say  # noqa: E402
 from sender import Sender  # noqa: E402
 
 DAGS = ["chain", "minutely", "mapped", "retried", "deferred", "on_event", "by_hand"]
-NARROW = 2
-"""Slots of the pool that is always in demand."""
-
-
-@dataclass
-class Round:
-    """What is known of a round in the end."""
-
-    seed: int
-    seconds: float
-    schedulers: int
-    rows: dict[str, list[str]] = field(default_factory=dict)
-    faults: collections.Counter = field(default_factory=collections.Counter)
-    numbers: dict[str, object] = field(default_factory=dict)
-
-    def failed(self) -> bool:
-        return any(self.rows.values())
-
-    def markdown(self) -> str:
-        lines = [f"Seed {self.seed}, {self.seconds / 60:g} minutes of faults, {self.schedulers} schedulers, {os.cpu_count()} cores.", "", "| must be true | |", "| --- | --- |"]
-        lines += [f"| {name} | {'ok' if not found else f'VIOLATED ({len(found)})'} |" for name, found in self.rows.items()]
-        lines += ["", "| what was done | times |", "| --- | --- |"]
-        lines += [f"| {what} | {times} |" for what, times in sorted(self.faults.items())]
-        lines += ["", "| measured | |", "| --- | --- |"]
-        lines += [f"| {name} | {value} |" for name, value in self.numbers.items()]
-        for name, found in self.rows.items():
-            if found:
-                lines += ["", f"{name}:", "", *[f"    {line}" for line in found[:50]]]
-        return "\n".join(lines) + "\n"
-
-
-def say(since: float, text: str) -> None:
-    print(f"  {time.monotonic() - since:6.1f} s  {datetime.now(timezone.utc):%H:%M:%S}  {text}", flush=True)
-
-
-def wait(deadline: float, condition, deployment: Deployment) -> bool:
-    """Looks after the deployment until the condition holds; a database that does not answer is no answer."""
-    while True:
-        deployment.keep()
-        with contextlib.suppress(psycopg2.Error):
-            if condition():
-                return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
 
 
 class ByHand:
@@ -114,10 +70,9 @@ class ByHand:
         self.log.close()
 
 
-def harm(deployment: Deployment, one: Round, since: float) -> None:
-    """Carries out the plan, and notes whether the pool was ever overfull."""
-    faults, undo, next_look = plan(one.seed, one.seconds), [], 0.0
-    overfull = one.numbers.setdefault("overfull", [])
+def harm(deployment: Deployment, faults: list[Fault], one: Round, limits: Limits, since: float) -> None:
+    """Carries out the plan, and notes whether a limit was ever exceeded."""
+    undo = []
     while faults or undo:
         now = time.monotonic() - since
         for entry in sorted(undo, key=lambda entry: entry[0]):
@@ -132,17 +87,14 @@ def harm(deployment: Deployment, one: Round, since: float) -> None:
                 say(since, f"{fault.text()}: left out, the database is away")
                 continue
             what, function = deployment.harm(fault)
-            one.faults[f"{fault.what} {fault.whom}"] += 1
+            one.done[f"{fault.what} {fault.whom}"] += 1
             say(since, f"{fault.text()}: {what}")
             if function:
                 undo.append((time.monotonic() - since + fault.length, function, what, fault.whom))
         deployment.keep()
-        if now >= next_look and not any(entry[3] == "postgres" for entry in undo):
-            next_look = now + 1
+        if not any(entry[3] == "postgres" for entry in undo):
             with contextlib.suppress(psycopg2.Error):
-                ((held,),) = deployment.sql("select count(*) from task_instance where pool = 'narrow' and state in ('queued', 'running')")
-                if held > NARROW:
-                    overfull.append(f"{held} of {NARROW} slots of the pool narrow were taken after {now:.0f} s")
+                limits.look()
         time.sleep(0.05)
 
 
@@ -160,43 +112,24 @@ def serves(deployment: Deployment, hand: ByHand, limit: float) -> float | None:
     return time.monotonic() - since if wait(since + 6 * limit, succeeded, deployment) else None
 
 
-def facts(deployment: Deployment, due: dict, sender: Sender, unconfirmed: list[str], notes: Path, overfull: list[str]) -> oracle.Facts:
-    key = "dag_id, run_id, task_id, map_index, try_number, state"
-    now = deployment.sql(f"select {key} from task_instance")
+def facts(deployment: Deployment, load: Load, sender: Sender, unconfirmed: list[str], limits: Limits) -> oracle.Facts:
     head = deployment.sql("select (select last_position from slipstream_log_head) - position from slipstream_cursor where name = 'engine'")
-    return oracle.Facts(
-        due=due,
-        runs=deployment.sql("select dag_id, run_id, logical_date, state from dag_run"),
-        tries=now + deployment.sql(f"select {key} from task_instance_history"),
-        now=now,
-        notes=notes.read_text().splitlines() if notes.exists() else [],
+    return load.facts(
+        deployment, load.due(),
         sent=list(sender.sent),
         unconfirmed=unconfirmed,
         stored=[row[0] for row in deployment.sql("select id from slipstream_event where source = 'chaos'")],
         fired=[row[0] for row in deployment.sql("select conf->'triggering_events'->0->>'id' from dag_run where dag_id = 'on_event'")],
         left_to_judge=head[0][0] if head else 0,
-        overfull=overfull,
+        exceeded=limits.exceeded,
     )
-
-
-def panics(folder: Path) -> list[str]:
-    return [f"{log.name}: {line}" for log in sorted(folder.glob("*.log"))
-            for line in log.read_text(errors="replace").splitlines() if "panicked at" in line]
 
 
 def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) -> Round:
     seconds = options.minutes * 60
-    one = Round(options.seed, seconds, options.schedulers)
-    first = datetime.now(timezone.utc).replace(microsecond=0)
-    until = first + timedelta(seconds=seconds + 10)
-    every, minute = timedelta(seconds=options.every), timedelta(minutes=1)
-    cron = first.replace(second=0) - minute
-    notes = home / "notes"
-    due = {"chain": oracle.due(first, until, every), "minutely": oracle.due(cron, until, minute)}
-    due |= {dag: oracle.due(first, until, 2 * every) for dag in ("mapped", "retried", "deferred")}
-    env = {
-        "CHAOS_NOTES": str(notes), "CHAOS_FROM": first.isoformat(), "CHAOS_UNTIL": until.isoformat(),
-        "CHAOS_CRON": cron.isoformat(), "CHAOS_EVERY": str(options.every),
+    title = f"Seed {options.seed}, {options.minutes:g} minutes of faults, {options.schedulers} schedulers, {os.cpu_count()} cores."
+    one, load = Round(title), Load(seconds + 10, options.every, home / "notes")
+    env = load.environ() | {
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
@@ -209,7 +142,7 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
     deployment = Deployment("slipstream", home, HERE / "dags", "postgres", env, api=False, roles=[], server=server, proxy=proxy)
     deployment.schedulers = options.schedulers
     with deployment, contextlib.ExitStack() as stack:
-        deployment.sql(f"insert into slot_pool (pool, slots, include_deferred) values ('narrow', {NARROW}, false)")
+        deployment.sql(NARROW)
         for role in [*deployment.scheduler_roles(), PROCESSOR, TRIGGERER]:
             deployment.start_role(role)
         hand = ByHand(deployment)
@@ -226,14 +159,15 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
         sender.start()
         since = time.monotonic()
         say(since, "the load runs")
-        harm(deployment, one, since)
+        limits = Limits(deployment, every=1)
+        harm(deployment, plan(options.seed, seconds), one, limits, since)
         took = serves(deployment, hand, options.serve_within)
         say(since, f"the first manual run after the last fault succeeded after {'no time that we waited for' if took is None else f'{took:.1f} s'}")
         unconfirmed = sender.finish(options.limit)
         seen = {}
 
         def drained() -> bool:
-            seen["facts"] = facts(deployment, due, sender, unconfirmed, notes, one.numbers["overfull"])
+            seen["facts"] = facts(deployment, load, sender, unconfirmed, limits)
             return not (oracle.stuck(seen["facts"]) or oracle.intervals(seen["facts"]) or oracle.events(seen["facts"]))
 
         wait(time.monotonic() + options.limit, drained, deployment)
@@ -247,9 +181,8 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
         hand.close()
         left = deployment.end(options.limit)
         one.rows["no process is left over"] = left
-        one.rows["nothing of ours ended by itself or panicked"] = deployment.ended + panics(home / "proc")
-        del one.numbers["overfull"]
-        one.numbers |= {
+        one.rows["nothing of ours ended by itself or panicked"] = deployment.ended + deployment.panics()
+        one.numbers = {
             "runs": len(now.runs), "tries": len(now.tries), "tries that did not succeed": sum(row[5] != "success" for row in now.tries),
             "events": len(now.sent), "requests with events that were not answered": sender.refusals,
             "seconds until a manual run succeeded": None if took is None else f"{took:.1f}",

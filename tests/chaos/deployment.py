@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,40 +14,23 @@ import engines  # noqa: E402
 import processes  # noqa: E402
 import psycopg2  # noqa: E402
 from crash import Server  # noqa: E402
-from events import Pair  # noqa: E402
+from kept import Kept, signal_to  # noqa: E402
 from plan import Fault  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
-PROCESSOR, TRIGGERER = "slipstream dag-processor", "airflow triggerer"
-UNREACHABLE = 4
-"""The exit code of a process that finds no database at its start; whoever looks after it starts it again."""
+PROCESSOR = "slipstream dag-processor"
 
 
 @dataclass
-class Deployment(Pair):
+class Deployment(Kept):
     server: Server | None = None
     proxy: Proxy | None = None
-    ended: list[str] = field(default_factory=list)
-    """Processes of ours that ended by themselves."""
-    restarts: dict[str, int] = field(default_factory=dict)
-    next_start: dict[str, float] = field(default_factory=dict)
-
-    # -- the database -------------------------------------------------------------------------------------
 
     def environ(self) -> dict[str, str]:
         environ = super().environ()
         url = environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
         environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = url.replace(f":{self.server.port}/", f":{self.proxy.port}/")
         return environ
-
-    def sql(self, query: str) -> list[tuple]:
-        """Asks the database itself, not through the proxy."""
-        connection = psycopg2.connect(self.sqlalchemy_url().replace("+psycopg2", ""), connect_timeout=10)
-        with contextlib.closing(connection):
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(query)
-                return cursor.fetchall() if cursor.description else []
 
     # -- who is there -------------------------------------------------------------------------------------
 
@@ -62,21 +42,6 @@ class Deployment(Pair):
             self.start(self.scheduler_roles().index(role))
         else:
             self.spawn(role)
-
-    def keep(self) -> None:
-        """Starts again what has ended, a second later, as systemd would. Tells of what had no reason to end."""
-        for role, process in list(self.procs.items()):
-            code = process.poll()
-            if code is not None and role not in self.next_start:
-                self.next_start[role] = time.monotonic() + 1
-                self.restarts[role] = self.restarts.get(role, 0) + 1
-                if role != TRIGGERER and code != UNREACHABLE:
-                    self.ended.append(f"{role} has ended by itself with {code}")
-        for role, when in list(self.next_start.items()):
-            if time.monotonic() >= when:
-                del self.next_start[role]
-                self.start_role(role)
-        processes.reap({process.pid for process in self.procs.values()})
 
     def restart(self, role: str, sig: int) -> None:
         process = self.procs[role]
@@ -163,47 +128,6 @@ class Deployment(Pair):
     def harm_cut(self, fault: Fault):
         return f"cut {self.proxy.cut()} connections", None
 
-    # -- the end ------------------------------------------------------------------------------------------
-
-    def end(self, limit: float) -> list[str]:
-        """Ends everything in order; returns what is left of it after so many seconds."""
-        for process in self.procs.values():
-            signal_to(process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + limit
-        while left := [one for one in processes.below(os.getpid()) if not is_postgres(one)]:
-            if time.monotonic() > deadline:
-                break
-            for process in self.procs.values():
-                process.poll()
-            processes.reap({process.pid for process in self.procs.values()})
-            time.sleep(0.1)
-        return [f"process {one.pid} of {one.parent}: {' '.join(one.words)[:200]}" for one in left]
-
-    def stop(self) -> None:
-        """Leaves nothing behind, in whatever state it is."""
-        for one in processes.below(os.getpid()):
-            if not is_postgres(one):
-                signal_to(one.pid, signal.SIGKILL)
-        for process in self.procs.values():
-            process.wait()
-        self.procs.clear()
-
-
-def is_postgres(one: processes.Process) -> bool:
-    return "postgres" in Path(one.words[0]).name or one.words[0].startswith("postgres:")
-
 
 def picked(among: list, fault: Fault):
     return among[int(fault.pick * len(among))]
-
-
-def signal_to(pid: int, sig: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, sig)
-
-
-def dump(deployment: Deployment, to: Path) -> None:
-    """Keeps the tables for whoever looks into a violation."""
-    url = deployment.sqlalchemy_url().replace("+psycopg2", "")
-    with open(to, "wb") as out:
-        subprocess.run(["pg_dump", url], stdout=out, check=False)

@@ -21,15 +21,16 @@ class Facts:
     """The same of `task_instance` alone."""
     notes: list[str]
     """dag_id run_id task_id map_index try_number word"""
-    sent: list[str]
+    sent: list[str] = field(default_factory=list)
     """Ids of the events that were confirmed."""
-    unconfirmed: list[str]
-    stored: list[str]
+    unconfirmed: list[str] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
     """Ids of the events in the log."""
-    fired: list[str]
+    fired: list[str] = field(default_factory=list)
     """Ids of the events that made runs, one for each run."""
     left_to_judge: int = 0
-    overfull: list[str] = field(default_factory=list)
+    exceeded: list[str] = field(default_factory=list)
+    """Limits that were exceeded when somebody looked."""
 
 
 def due(first: datetime, until: datetime, every: timedelta) -> list[datetime]:
@@ -85,9 +86,9 @@ def ends(facts: Facts) -> list[str]:
     return [f"run {row[0]} {row[1]} is {row[3]}" for row in facts.runs if row[3] in ENDED and row[3] != "success"]
 
 
-def pools(facts: Facts) -> list[str]:
+def limits(facts: Facts) -> list[str]:
     holding = [f"{name(row[:5])} holds a slot as {row[5]}" for row in facts.now if row[5] in ("queued", "running", "deferred")]
-    return holding + facts.overfull
+    return holding + facts.exceeded
 
 
 def events(facts: Facts) -> list[str]:
@@ -111,6 +112,6 @@ CHECKS = {
     "every run ended in success": ends,
     "each try has exactly one outcome": outcomes,
     "no row is stuck": stuck,
-    "pools are at zero, and were never overfull": pools,
+    "pools are at zero, and no limit was ever exceeded": limits,
     "no event was lost or fired twice": events,
 }

@@ -86,7 +86,7 @@ class Oracle(unittest.TestCase):
         running = [("d", "r", "t", -1, 2, "running")]
         self.found("no row is stuck", now=running)
         self.found("pools", now=running)
-        self.found("pools", overfull=["3 of 2 slots"])
+        self.found("pools", exceeded=["3 instead of 2 slots"])
         self.found("no row is stuck", runs=[("d", "r", DAY, "running")])
         self.found("no row is stuck", left_to_judge=1)
 
