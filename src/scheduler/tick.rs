@@ -36,7 +36,7 @@ use crate::runtime::{EventWake, Shutdown};
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
 use crate::store::fernet::{FernetKeyError, FernetKeys};
-use crate::store::job::{self, JobEnd, JobId};
+use crate::store::job::{self, Beat, JobEnd, JobId};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::watch::Seen;
 use crate::store::{Db, StoreError};
@@ -416,11 +416,20 @@ impl Scheduler {
             return;
         }
         self.clocks.heartbeat = now;
-        if let Err(error) = job::heartbeat(&self.db, self.job, now).await {
-            metrics::incr("job_heartbeat_failure", &[]);
-            tracing::warn!(%error, "the heartbeat could not be written");
-        } else {
-            metrics::incr("scheduler_heartbeat", &[]);
+        match job::heartbeat(&self.db, self.job, now).await {
+            Ok(beat) => {
+                metrics::incr("scheduler_heartbeat", &[]);
+                if beat == Beat::Revived {
+                    tracing::warn!(
+                        "another scheduler held this one for dead, and may have started its tasks anew: one of the two \
+                         was held up for longer than [scheduler] scheduler_health_check_threshold, or its clock is wrong"
+                    );
+                }
+            }
+            Err(error) => {
+                metrics::incr("job_heartbeat_failure", &[]);
+                tracing::warn!(%error, "the heartbeat could not be written");
+            }
         }
     }
 }

@@ -59,7 +59,9 @@ pub enum Beat {
     Running,
     /// Someone asks this process to end (`restarting`), as stock Airflow honours it.
     Restarting,
-    /// The row is gone, or another scheduler holds this job for dead.
+    /// Another scheduler held this job for dead; the row says again that it runs.
+    Revived,
+    /// The row is gone, or says that the job has ended.
     Superseded,
 }
 
@@ -89,7 +91,8 @@ pub async fn start(
     }
 }
 
-/// Says that the job is alive.
+/// Says that the job is alive, also to a scheduler that holds it for dead: as long as the row says so, the others take away
+/// every task that it starts. Airflow's own heartbeat writes the state as well.
 ///
 /// # Errors
 /// As any statement; the caller logs it and goes on.
@@ -101,6 +104,11 @@ pub async fn heartbeat(db: &Db, id: JobId, now: DateTime<Utc>) -> Result<Beat, S
     };
     Ok(match state.as_deref() {
         Some("running") => Beat::Running,
+        Some("failed") => {
+            let sql = db.sql("UPDATE job SET state = 'running' WHERE id = ? AND state = 'failed'").bind(id);
+            db.exec(sql).await?;
+            Beat::Revived
+        }
         Some("restarting") => Beat::Restarting,
         _ => Beat::Superseded,
     })
@@ -152,6 +160,23 @@ pub async fn is_alive(
 mod tests {
     use super::*;
     use crate::store::runs::testing::TestDb;
+
+    #[tokio::test]
+    async fn a_job_that_was_held_for_dead_lives_again_with_its_next_heartbeat() {
+        for test in TestDb::all().await {
+            let db = &test.db;
+            let now = Utc::now();
+            let minute = TimeDelta::minutes(1);
+            let id = start(db, JobType::Scheduler, "here", now).await.unwrap();
+            let late = now + minute;
+            assert_eq!(crate::store::duties::orphans::fail_dead_schedulers(db, late).await.unwrap(), 1);
+            assert!(!is_alive(db, JobType::Scheduler, "here", minute, late).await.unwrap());
+            assert_eq!(heartbeat(db, id, late).await.unwrap(), Beat::Revived);
+            assert!(is_alive(db, JobType::Scheduler, "here", minute, late).await.unwrap());
+            assert_eq!(heartbeat(db, id, late).await.unwrap(), Beat::Running);
+            test.drop().await;
+        }
+    }
 
     #[tokio::test]
     async fn a_job_lives_from_its_start_to_its_end() {
