@@ -99,9 +99,9 @@ impl Queue {
     }
 }
 
-/// Whether a file was parsed less than `interval` ago.
+/// Whether a file was parsed less than `interval` ago; one that was parsed later than now, before the clock was set back, was not.
 pub(super) fn is_recent(state: &FileState, now: DateTime<Utc>, interval: TimeDelta) -> bool {
-    state.last_finish.is_some_and(|finish| now - finish < interval)
+    state.last_finish.is_some_and(|finish| finish <= now && now - finish < interval)
 }
 
 /// Brings files into the order of `[dag_processor] file_parsing_sort_mode`.
@@ -122,6 +122,15 @@ pub(super) fn sort(files: &mut [(FileKey, &FileState)], mode: SortMode, host: &s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_parsed_before_the_clock_was_set_back_is_parsed_again() {
+        let (now, minute) = (chrono::Utc::now(), TimeDelta::minutes(1));
+        let parsed = |at| FileState { last_finish: Some(at), ..FileState::default() };
+        assert!(is_recent(&parsed(now - TimeDelta::seconds(59)), now, minute));
+        assert!(!is_recent(&parsed(now - minute), now, minute));
+        assert!(!is_recent(&parsed(now + TimeDelta::hours(1)), now, minute));
+    }
 
     fn item(path: &str) -> Item {
         FileKey { bundle: "b".to_owned(), path: path.to_owned() }.into()

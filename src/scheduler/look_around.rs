@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::resting::Resting;
 use super::tick::Scheduler;
 use crate::store::StoreError;
 use crate::store::watch;
@@ -11,6 +12,8 @@ use crate::store::watch;
 /// When each look at the database was last taken.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
+    /// The time of the last round.
+    round: DateTime<Utc>,
     poll: DateTime<Utc>,
     glance: DateTime<Utc>,
     /// Until then, new runs are looked for more often than at rest.
@@ -35,6 +38,7 @@ impl Clocks {
     pub(super) fn new(now: DateTime<Utc>) -> Self {
         let past = DateTime::<Utc>::MIN_UTC;
         Self {
+            round: now,
             poll: past,
             glance: past,
             lively_until: past,
@@ -66,7 +70,25 @@ impl Scheduler {
             self.timers.next(),
         ];
         let first = due.into_iter().flatten().fold(poll, DateTime::min);
-        (first - now).to_std().unwrap_or(Duration::from_millis(1)).max(Duration::from_millis(1))
+        // Since the poll the clock may have been set back.
+        let longest = self.options.poll.max(Duration::from_millis(1));
+        (first - now).to_std().unwrap_or_default().clamp(Duration::from_millis(1), longest)
+    }
+
+    /// Notices that the clock was set back. What is done by the clock would else rest until it is again as late as it was:
+    /// heartbeats, polls and duties, for an hour after a correction by an hour.
+    pub(super) fn mind_the_clock(&mut self, now: DateTime<Utc>) {
+        let back = self.clocks.round - now;
+        self.clocks.round = now;
+        if back <= SLIGHT {
+            return;
+        }
+        tracing::warn!("the clock was set back by {:.1} s", back.as_seconds_f64());
+        self.clocks = Clocks { heartbeat: DateTime::<Utc>::MIN_UTC, ..Clocks::new(now) };
+        self.clocks.heard_of_tasks(now);
+        self.timers.set_back(now);
+        self.resting = Resting::default();
+        self.look_at_all_soon();
     }
 
     /// When the database is looked at next, and for what.
@@ -159,6 +181,9 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// For how long after the last word of the executor that is done.
 const LIVELY: Duration = Duration::from_secs(30);
+
+/// By how much the clock may be set back without anybody's notice: nothing rests much longer for it.
+const SLIGHT: TimeDelta = TimeDelta::milliseconds(200);
 
 /// A moment later by so much.
 pub(super) fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {

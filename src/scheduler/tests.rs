@@ -378,6 +378,25 @@ fn a_row_in_an_unknown_state_stops_only_its_own_run() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    on_each_database(async |db| {
+        let (mut scheduler, _home) = scheduler(db, 1).await;
+        let now = chrono::Utc::now();
+        scheduler.tick(now + chrono::TimeDelta::hours(1)).await.unwrap();
+        let version = dag(db, &[("a", &[], json!({}))]).await;
+        run(db, version, &[waiting("a")]).await;
+
+        assert!(scheduler.wake_at(now) <= scheduler.options.poll);
+        scheduler.tick(now).await.unwrap();
+
+        assert_eq!(state(db, "a").await, Some(TaskState::Queued));
+        let job = first(db, "SELECT latest_heartbeat FROM job").await;
+        let behind = now - job.time_opt("latest_heartbeat").unwrap().unwrap();
+        assert!(behind.abs() < chrono::TimeDelta::seconds(1), "{behind}");
+    });
+}
+
+#[test]
 fn a_run_of_a_dag_paused_meanwhile_ends_soon_after_its_last_task() {
     on_each_database(async |db| {
         let version = dag(db, &[("a", &[], json!({}))]).await;

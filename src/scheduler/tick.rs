@@ -351,7 +351,8 @@ impl Scheduler {
 
     /// One round. Every step takes the time anew: what it reads may be younger than the round. A step that fails for a
     /// reason of its own does not keep the others from being done; it comes again when a poll finds its work.
-    async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub(super) async fn tick(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.mind_the_clock(now);
         self.progress.at("heartbeat");
         self.heartbeat(now).await;
         self.drain();

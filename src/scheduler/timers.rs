@@ -105,6 +105,13 @@ impl Timers {
         }
     }
 
+    /// The clock was set back to `now`: no duty waits for longer than its interval.
+    pub fn set_back(&mut self, now: DateTime<Utc>) {
+        for armed in &mut self.armed {
+            armed.next = armed.next.min(later(now, armed.every));
+        }
+    }
+
     /// When each duty is due.
     pub fn moments(&self) -> impl Iterator<Item = (Duty, DateTime<Utc>)> {
         self.armed.iter().map(|armed| (armed.duty, armed.next))
@@ -136,6 +143,19 @@ mod tests {
         timers.done(Duty::Backfills, at(45));
         assert_eq!(timers.due(at(74)), None);
         assert_eq!(timers.next(), Some(at(75)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_lets_no_duty_wait_longer_than_its_interval() {
+        let every = [(Duty::Backfills, Duration::from_secs(30)), (Duty::Orphans, Duration::from_secs(10))];
+        let mut timers = Timers::new(every, at(600));
+        timers.set_back(at(0));
+        assert_eq!(timers.due(at(9)), None);
+        assert_eq!(timers.due(at(10)), Some(Duty::Orphans));
+        timers.done(Duty::Orphans, at(11));
+        assert_eq!(timers.due(at(30)), Some(Duty::Orphans));
+        timers.done(Duty::Orphans, at(30));
+        assert_eq!(timers.due(at(30)), Some(Duty::Backfills));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const QUEUED: &str = "queued";
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 /// How often every row of a watched run is compared.
 const THOROUGH: TimeDelta = TimeDelta::seconds(5);
+/// How often it is found out which Dags are watched, where no trigger has changed.
+const RESOLVED: TimeDelta = TimeDelta::seconds(10);
 
 /// What is being watched, and how far it has been.
 #[derive(Debug, Default)]
@@ -70,6 +72,11 @@ impl Watch {
     }
 }
 
+/// Whether something was done at least `every` ago. What was done later than now was done before the clock was set back.
+fn is_past(at: DateTime<Utc>, every: TimeDelta, now: DateTime<Utc>) -> bool {
+    at > now || now - at >= every
+}
+
 /// How much of the rows is looked at.
 #[derive(Clone, Copy, Debug)]
 enum Look {
@@ -87,7 +94,7 @@ impl Engine {
             return Ok(());
         }
         self.resolve(now).await?;
-        let thorough = self.watch.thorough_at.is_none_or(|at| now - at >= THOROUGH);
+        let thorough = self.watch.thorough_at.is_none_or(|at| is_past(at, THOROUGH, now));
         let look = if thorough { Look::All } else { Look::Since(now - OVERLAP) };
         // Without a lock first: mostly nothing has changed.
         let is_news =
@@ -110,7 +117,7 @@ impl Engine {
     /// Finds out which Dags are watched; seeds those that are new to it.
     async fn resolve(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let version = self.catalog.version();
-        let old = self.watch.resolved_at.is_none_or(|at| now - at >= TimeDelta::seconds(10));
+        let old = self.watch.resolved_at.is_none_or(|at| is_past(at, RESOLVED, now));
         if self.watch.version == version && !old {
             return Ok(());
         }
@@ -389,6 +396,14 @@ fn asset(update: &AssetUpdate, now: DateTime<Utc>) -> NewEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_from_looking() {
+        let now = Utc::now();
+        assert!(!is_past(now, THOROUGH, now + TimeDelta::seconds(4)));
+        assert!(is_past(now, THOROUGH, now + THOROUGH));
+        assert!(is_past(now + TimeDelta::hours(1), THOROUGH, now));
+    }
 
     fn seen(state: &str, try_number: i64) -> Seen {
         Seen { state: (!state.is_empty()).then(|| state.to_owned()), try_number }
