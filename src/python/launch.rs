@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -58,17 +60,54 @@ pub(super) struct Process {
     pub(super) hello: Hello,
 }
 
-/// Starts the host in `role` (a module of the package with a `main`).
+/// How long a process that has closed its socket may take to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why an attempt led to no process.
+enum Failed {
+    /// Something ended it from outside with SIGKILL: for want of memory, or with all that looked idle.
+    Killed(PythonError),
+    /// Another time it would be the same.
+    Otherwise(PythonError),
+}
+
+impl From<PythonError> for Failed {
+    fn from(error: PythonError) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::Otherwise(error.into())
+    }
+}
+
+/// Starts the host in `role` (a module of the package with a `main`). One that is killed before it is ready says nothing about
+/// Python, and is started once more.
 pub(super) async fn launch(
     interpreter: &Interpreter,
     role: &str,
     settings: Value,
 ) -> Result<Process, PythonError> {
+    match attempt(interpreter, role, &settings).await {
+        Ok(process) => Ok(process),
+        Err(Failed::Otherwise(error)) => Err(error),
+        Err(Failed::Killed(_)) => {
+            tracing::warn!(role, "the Python host was killed before it was ready, and is started once more");
+            attempt(interpreter, role, &settings).await.map_err(|failed| match failed {
+                Failed::Killed(error) | Failed::Otherwise(error) => error,
+            })
+        }
+    }
+}
+
+async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Result<Process, Failed> {
     let failed = |why: String| PythonError::Start { interpreter: interpreter.path().to_owned(), why };
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut socket = UnixStream::from_std(ours)?;
-    let child = Command::new(interpreter.path())
+    let mut child = Command::new(interpreter.path())
         .arg("-c")
         .arg(sources::BOOTSTRAP)
         .envs(interpreter.env())
@@ -92,18 +131,57 @@ pub(super) async fn launch(
     let words = match tokio::time::timeout(START_LIMIT, talk).await {
         Ok(Ok(words)) => words,
         Ok(Err(error)) => {
-            return Err(failed(format!("it ended before it was ready ({error}); see its output above")));
+            let error = failed(format!("it ended before it was ready ({error}); see its output above"));
+            let end = tokio::time::timeout(END_LIMIT, child.wait()).await;
+            let killed = matches!(end, Ok(Ok(status)) if status.signal() == Some(Signal::SIGKILL as i32));
+            return Err(if killed { Failed::Killed(error) } else { Failed::Otherwise(error) });
         }
-        Err(_) => return Err(failed(format!("it was not ready after {START_LIMIT:?}"))),
+        Err(_) => return Err(failed(format!("it was not ready after {START_LIMIT:?}")).into()),
     };
     match words {
         FirstWords { ready: Some(hello), .. } => Ok(Process { child, socket, hello }),
         FirstWords { failed: Some(kind), .. } if kind == "no_airflow" => {
-            Err(PythonError::NoAirflow(interpreter.path().to_owned()))
+            Err(PythonError::NoAirflow(interpreter.path().to_owned()).into())
         }
         FirstWords { airflow: Some(found), .. } => {
-            Err(PythonError::UnsupportedAirflow { interpreter: interpreter.path().to_owned(), found })
+            Err(PythonError::UnsupportedAirflow { interpreter: interpreter.path().to_owned(), found }.into())
         }
-        words => Err(failed(words.why.unwrap_or_else(|| "it gave no reason".to_owned()))),
+        words => Err(failed(words.why.unwrap_or_else(|| "it gave no reason".to_owned())).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// An interpreter that notes its starts, and ends each of them in the way that a line of shell says.
+    fn ending(home: &Path, end: &str) -> Interpreter {
+        let path = home.join("python");
+        let script = format!("#!/bin/sh\necho >> {}\n{end}\n", home.join("starts").display());
+        // Written by another process: a fork of a test beside this one would keep the file open, and so from being run.
+        let write = "printf %s \"$1\" > \"$0\" && chmod +x \"$0\"";
+        let written = std::process::Command::new("sh").args(["-c", write]).arg(&path).arg(script).status();
+        assert!(written.unwrap().success());
+        Interpreter::at(path)
+    }
+
+    async fn starts(end: &str) -> usize {
+        let home = tempfile::tempdir().unwrap();
+        let failed = launch(&ending(home.path(), end), "service", json!({})).await;
+        assert!(matches!(failed, Err(PythonError::Start { .. })), "{failed:?}");
+        fs::read_to_string(home.path().join("starts")).unwrap().lines().count()
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_killed_before_it_is_ready_is_started_once_more() {
+        assert_eq!(starts("kill -9 $$").await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_ends_by_itself_is_not_started_again() {
+        assert_eq!(starts("exit 1").await, 1);
     }
 }
