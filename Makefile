@@ -82,7 +82,11 @@ chaos: build ## Harm of every kind for some minutes, then the question what is w
 # A part of `make test`, with time enough for slow machines.
 .PHONY: chaos-short
 chaos-short: venv ## Half a minute of harm, the same at each time
-	tests/support/with_postgres.sh $(VENV)/bin/python tests/chaos/chaos.py --minutes 0.5 --seed 28 --every 6 --serve-within 60 --limit 300
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/chaos/chaos.py --minutes 0.5 --seed 28 --no-clocks --every 6 --serve-within 60 --limit 300
+
+.PHONY: test-rolling
+test-rolling: build ## Replace three schedulers one after the other, stock by Slipstream and back, again and again, under load (15 minutes)
+	tests/support/with_postgres.sh $(VENV)/bin/python tests/rolling/rolling.py $(ARGS)
 
 .PHONY: test-events
 test-events: build ## Kill two schedulers again and again while 20,000 events stream in; count firings (minutes)

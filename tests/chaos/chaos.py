@@ -26,12 +26,13 @@ import engines  # noqa: E402
 import oracle  # noqa: E402
 import processes  # noqa: E402
 import psycopg2  # noqa: E402
+from clocks import Clocks, compiler  # noqa: E402
 from crash import Server  # noqa: E402
 from deployment import PROCESSOR, Deployment  # noqa: E402
 from kept import TRIGGERER, dump, wait  # noqa: E402
 from limits import Limits  # noqa: E402
 from load import NARROW, Load  # noqa: E402
-from plan import Fault, plan  # noqa: E402
+from plan import CLOCKS, KINDS, Fault, plan  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from report import Round, say  # noqa: E402
 from sender import Sender  # noqa: E402
@@ -125,10 +126,32 @@ def facts(deployment: Deployment, load: Load, sender: Sender, unconfirmed: list[
     )
 
 
+def taken_for_dead(deployment: Deployment, now: oracle.Facts) -> list[str]:
+    """What must be true where all that happens to anybody is that its clock is wrong by less than the limits."""
+    # A row that said so says otherwise after the next heartbeat.
+    dead = deployment.lines("SchedulerJob instances as failed")
+    # Its first try is meant to fail.
+    lost = [row for row in now.tries if row[5] != "success" and (row[0], row[4]) != ("retried", 1)]
+    return dead + [f"{oracle.name(row[:5])} is {row[5]}" for row in lost]
+
+
+def chosen(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The kinds of harm that there will be."""
+    kinds = KINDS + (CLOCKS if options.clocks else [])
+    if options.clocks and not compiler():
+        print("there is no C compiler (gcc), so clocks stay right")
+        kinds = KINDS
+    kinds = [kind for kind in kinds if kind[0] in (options.only or [kind[0]])]
+    if not kinds:
+        raise SystemExit(f"there is no harm of the kind {', '.join(options.only)}")
+    return kinds
+
+
 def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) -> Round:
     seconds = options.minutes * 60
     title = f"Seed {options.seed}, {options.minutes:g} minutes of faults, {options.schedulers} schedulers, {os.cpu_count()} cores."
     one, load = Round(title), Load(seconds + 10, options.every, home / "notes")
+    kinds = chosen(options)
     env = load.environ() | {
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
@@ -141,6 +164,8 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
     }
     deployment = Deployment("slipstream", home, HERE / "dags", "postgres", env, api=False, roles=[], server=server, proxy=proxy)
     deployment.schedulers = options.schedulers
+    if any(kind in kinds for kind in CLOCKS):
+        deployment.clocks = Clocks(home / "clocks", compiler())
     with deployment, contextlib.ExitStack() as stack:
         deployment.sql(NARROW)
         for role in [*deployment.scheduler_roles(), PROCESSOR, TRIGGERER]:
@@ -160,7 +185,7 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
         since = time.monotonic()
         say(since, "the load runs")
         limits = Limits(deployment, every=1)
-        harm(deployment, plan(options.seed, seconds), one, limits, since)
+        harm(deployment, plan(options.seed, seconds, kinds), one, limits, since)
         took = serves(deployment, hand, options.serve_within)
         say(since, f"the first manual run after the last fault succeeded after {'no time that we waited for' if took is None else f'{took:.1f} s'}")
         unconfirmed = sender.finish(options.limit)
@@ -176,6 +201,8 @@ def play(options: argparse.Namespace, home: Path, server: Server, proxy: Proxy) 
         one.rows = {name: check(now) for name, check in oracle.CHECKS.items()}
         late = [] if took is not None and took <= options.serve_within else ["it did not serve" if took is None else f"it took {took:.1f} s"]
         one.rows[f"serves again within {options.serve_within:g} s after the last fault"] = late
+        if {what for what, _ in kinds} == {"step"}:
+            one.rows["nobody was taken for dead, and no try was lost"] = taken_for_dead(deployment, now)
         if one.failed():
             dump(deployment, home / "database.sql")
         hand.close()
@@ -197,6 +224,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--schedulers", type=int, default=2, help="how many there are")
     parser.add_argument("--every", type=float, default=10, help="seconds between the runs of the densest Dag")
+    parser.add_argument("--clocks", action=argparse.BooleanOptionalAction, default=True, help="whether clocks are put wrong, too")
+    parser.add_argument("--only", action="append", metavar="WHAT", help="only this is done: kill, stop, term, down, end, stall, cut, step or jump")
     parser.add_argument("--serve-within", type=float, default=10, help="seconds until it must serve again")
     parser.add_argument("--limit", type=float, default=180, help="seconds to start, to end the load, and to stop")
     parser.add_argument("--report", type=Path, help="where to write the report as Markdown")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import engines  # noqa: E402
 import processes  # noqa: E402
 import psycopg2  # noqa: E402
 from crash import Server  # noqa: E402
+from clocks import Clocks  # noqa: E402
 from kept import Kept, signal_to  # noqa: E402
 from plan import Fault  # noqa: E402
 from proxy import Proxy  # noqa: E402
@@ -25,6 +27,8 @@ PROCESSOR = "slipstream dag-processor"
 class Deployment(Kept):
     server: Server | None = None
     proxy: Proxy | None = None
+    clocks: Clocks | None = None
+    """Of the machines of the schedulers, each with its worker, and of that of the dag-processor."""
 
     def environ(self) -> dict[str, str]:
         environ = super().environ()
@@ -36,6 +40,15 @@ class Deployment(Kept):
 
     def scheduler_roles(self) -> list[str]:
         return [f"scheduler-{which}" for which in range(self.schedulers)]
+
+    def machines(self) -> list[str]:
+        return [*self.scheduler_roles(), PROCESSOR]
+
+    def spawn(self, role: str, name: str = "", env: dict[str, str] | None = None) -> subprocess.Popen:
+        machine = name or role
+        if self.clocks and machine in self.machines():
+            env = (env or {}) | self.clocks.environ(machine)
+        return super().spawn(role, name, env)
 
     def start_role(self, role: str) -> None:
         if role in self.scheduler_roles():
@@ -127,6 +140,13 @@ class Deployment(Kept):
 
     def harm_cut(self, fault: Fault):
         return f"cut {self.proxy.cut()} connections", None
+
+    def harm_step(self, fault: Fault):
+        machine = picked(self.machines(), fault)
+        self.clocks.put(machine, fault.by)
+        return f"the clock of {machine} is wrong", lambda: self.clocks.put(machine, 0)
+
+    harm_jump = harm_step
 
 
 def picked(among: list, fault: Fault):

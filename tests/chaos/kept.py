@@ -65,8 +65,12 @@ class Kept(Pair):
         processes.reap({process.pid for process in self.children()})
 
     def panics(self) -> list[str]:
+        return self.lines("panicked at")
+
+    def lines(self, words: str) -> list[str]:
+        """What any process has said with these words in it."""
         return [f"{log.name}: {line}" for log in sorted((self.home / "proc").glob("*.log"))
-                for line in log.read_text(errors="replace").splitlines() if "panicked at" in line]
+                for line in log.read_text(errors="replace").splitlines() if words in line]
 
     def end(self, limit: float) -> list[str]:
         """Ends everything in order; returns what is left of it after so many seconds."""

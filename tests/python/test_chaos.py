@@ -1,9 +1,13 @@
 """The chaos test itself: its choices follow from the seed, and its oracle finds what is wrong."""
 
 import contextlib
+import os
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
+import time
 import unittest
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -12,7 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 
 import oracle  # noqa: E402
-from plan import KINDS, LASTING, plan  # noqa: E402
+from clocks import Clocks, compiler  # noqa: E402
+from plan import CLOCKS, KINDS, LASTING, WRONG, plan  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 DAY = datetime(2031, 5, 17, tzinfo=timezone.utc)
@@ -20,19 +25,57 @@ DAY = datetime(2031, 5, 17, tzinfo=timezone.utc)
 
 class Plans(unittest.TestCase):
     def test_a_seed_gives_one_plan(self):
-        self.assertEqual(plan(7, 600), plan(7, 600))
-        self.assertNotEqual(plan(7, 600), plan(8, 600))
+        self.assertEqual(plan(7, 600, KINDS), plan(7, 600, KINDS))
+        self.assertNotEqual(plan(7, 600, KINDS), plan(8, 600, KINDS))
 
     def test_a_long_round_has_faults_of_every_kind_and_stops_of_a_minute(self):
-        faults = plan(7, 3600)
-        self.assertEqual({(one.what, one.whom) for one in faults}, set(KINDS))
+        faults = plan(7, 3600, KINDS + CLOCKS)
+        self.assertEqual({(one.what, one.whom) for one in faults}, set(KINDS + CLOCKS))
         self.assertGreater(max(one.length for one in faults), 50)
 
     def test_everything_is_undone_before_the_time_is_up(self):
         for seconds in (20, 40, 300):
-            for one in plan(3, seconds):
+            for one in plan(3, seconds, KINDS + CLOCKS):
                 self.assertLessEqual(one.at + one.length, seconds)
                 self.assertEqual(one.length > 0, one.what in LASTING)
+
+
+    def test_clocks_go_wrong_in_both_directions_and_within_bounds(self):
+        faults = plan(7, 3600, CLOCKS)
+        for what, (least, most) in WRONG.items():
+            found = [one.by for one in faults if one.what == what]
+            self.assertTrue(min(found) < 0 < max(found))
+            self.assertTrue(all(least <= abs(by) <= most for by in found))
+
+
+@unittest.skipUnless(compiler(), "there is no C compiler")
+class WallClocks(unittest.TestCase):
+    def test_only_the_time_of_the_day_goes_wrong_and_only_on_that_machine(self):
+        program = ("import sys, time\n"
+                   "for _ in sys.stdin:\n"
+                   "    before = time.monotonic(); time.sleep(0.01)\n"
+                   "    print(time.time(), time.monotonic(), time.monotonic() - before, flush=True)\n")
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+            clocks = Clocks(Path(folder) / "clocks", compiler())
+            machines = {}
+            for name in ("one", "other"):
+                machines[name] = stack.enter_context(subprocess.Popen(
+                    [sys.executable, "-c", program], env={**os.environ, **clocks.environ(name)},
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1))
+                stack.callback(machines[name].stdin.close)
+
+            def wrong(name: str) -> tuple[float, float, float]:
+                machines[name].stdin.write("\n")
+                wall, monotonic, slept = map(float, machines[name].stdout.readline().split())
+                return wall - time.time(), monotonic - time.monotonic(), slept
+
+            for by in (0, 3600.5, -3600.5, 0):
+                clocks.put("one", by)
+                wall, monotonic, slept = wrong("one")
+                self.assertAlmostEqual(wall, by, delta=30)
+                self.assertAlmostEqual(monotonic, 0, delta=30)
+                self.assertTrue(0.01 <= slept < 30)
+                self.assertAlmostEqual(wrong("other")[0], 0, delta=30)
 
 
 def facts() -> oracle.Facts:
