@@ -31,6 +31,8 @@ class Facts:
     left_to_judge: int = 0
     exceeded: list[str] = field(default_factory=list)
     """Limits that were exceeded when somebody looked."""
+    forgotten: set[tuple] = field(default_factory=set)
+    """Tries, as in `tries` without the state, that a stock scheduler is known to have given up without an outcome."""
 
 
 def due(first: datetime, until: datetime, every: timedelta) -> list[datetime]:
@@ -59,15 +61,17 @@ def outcomes(facts: Facts) -> list[str]:
     for key in {row[:4] for row in facts.now}:
         numbers = {row[4] for row in rows if row[:4] == key}
         missing = set(range(1, max(numbers) + 1)) - numbers
-        found += [f"a try without an outcome: {name((*key, number))}" for number in sorted(missing)]
+        found += [f"a try without an outcome: {name((*key, number))}" for number in sorted(missing)
+                  if (*key, number) not in facts.forgotten]
+    forgotten = {name(key) for key in facts.forgotten}
     for line, count in collections.Counter(facts.notes).items():
-        if count > 1:
+        if count > 1 and line.rsplit(" ", 1)[0] not in forgotten:
             found.append(f"noted {count} times: {line}")
     noted = set(facts.notes)
     for row in facts.tries:
         if row[5] == "success" and f"{name(row[:5])} end" not in noted:
             found.append(f"a success of a task that did not come to its end: {name(row[:5])}")
-    known = {name(row[:5]) for row in facts.tries}
+    known = {name(row[:5]) for row in facts.tries} | forgotten
     for line in sorted({line.rsplit(" ", 1)[0] for line in facts.notes} - known):
         found.append(f"a try that ran and has no row: {line}")
     return found

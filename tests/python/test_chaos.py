@@ -121,6 +121,12 @@ class Oracle(unittest.TestCase):
         self.found(row, notes=[note for note in good.notes if note != "d r t -1 2 end"])
         self.found(row, notes=[*good.notes, "d r t -1 3 begin"])
 
+    def test_a_try_that_stock_has_forgotten_is_none_but_its_successor_is_one(self):
+        good = facts()
+        lost = replace(good, tries=good.tries[1:], notes=[*good.notes, "d r t -1 1 begin"], forgotten={("d", "r", "t", -1, 1)})
+        self.assertEqual(violated(lost), [])
+        self.found("each try", tries=lost.tries, notes=[*lost.notes, "d r t -1 2 begin"], forgotten=lost.forgotten)
+
     def test_a_try_that_was_killed_before_it_could_note_anything_is_none(self):
         good = facts()
         self.assertEqual(violated(replace(good, notes=[note for note in good.notes if note != "d r t -1 1 begin"])), [])

@@ -7,11 +7,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rolling"))
 
+from forgotten import forgotten  # noqa: E402
 from steps import PROCESSOR, SLIPSTREAM, STOCK, Step, steps  # noqa: E402
 
 
 def some(seed: int, schedulers: int = 3, kills: float = 0.0, passes: int = 20) -> list[Step]:
     return list(itertools.islice(steps(seed, schedulers, 8, kills), (schedulers + 1) * passes))
+
+
+LINE = ("2031-05-17T02:18:07Z [error    ] Executor LocalExecutor(parallelism=6) reported that the task instance <TaskInstance: d.t r"
+        " [queued] ti_id=1> finished with state success, but the task instance's state attribute is queued. Learn more [{}")
+STOCK_SAYS, WE_SAY = LINE.format("airflow.task] loc=taskinstance.py:1878"), LINE.format("slipstream.scheduler.executor_events]")
+
+
+class Forgotten(unittest.TestCase):
+    def test_only_what_stock_itself_said_is_excused(self):
+        row, other = ("d", "r", "t", -1, 1), ("d", "r", "other", -1, 1)
+        self.assertEqual(forgotten([STOCK_SAYS], [row, other]), {row})
+        self.assertEqual(forgotten([WE_SAY], [row, other]), set())
+        mapped = STOCK_SAYS.replace("d.t r [", "d.t r map_index=3 [")
+        self.assertEqual(forgotten([mapped], [row, ("d", "r", "t", 3, 1)]), {("d", "r", "t", 3, 1)})
 
 
 class Steps(unittest.TestCase):

@@ -24,6 +24,7 @@ sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ("chaos", "cras
 import oracle  # noqa: E402
 import processes  # noqa: E402
 from fleet import Fleet, Place  # noqa: E402
+from forgotten import MISMATCHES, forgotten  # noqa: E402
 from kept import TRIGGERER, dump, wait  # noqa: E402
 from limits import Limits  # noqa: E402
 from load import NARROW, Load  # noqa: E402
@@ -56,7 +57,12 @@ def roll(fleet: Fleet, options: argparse.Namespace, one: Round, since: float) ->
         wait(min(time.monotonic() + step.pause, until), lambda: False, fleet)
         if time.monotonic() >= until:
             return
-        fleet.trigger("by_hand")
+        try:
+            fleet.trigger("by_hand")
+        except OSError as error:
+            # The api-server is stock's, and may be out of connections.
+            one.done["a manual run was refused by the api-server"] += 1
+            say(since, f"a manual run was refused: {error}")
         say(since, fleet.replace(step))
         one.done[f"{'killed' if step.kill else 'ended'}, to {step.to}, {'before it' if step.surge else 'after it'}"] += 1
         if step.last:
@@ -94,7 +100,8 @@ def play(options: argparse.Namespace, home: Path) -> Round:
         seen = {}
 
         def drained() -> bool:
-            seen["facts"] = load.facts(fleet, load.due("limited", "long"), exceeded=fleet.limits.exceeded)
+            lost = forgotten(fleet.lines("reported that the task instance"), fleet.sql(MISMATCHES))
+            seen["facts"] = load.facts(fleet, load.due("limited", "long"), exceeded=fleet.limits.exceeded, forgotten=lost)
             return not (oracle.stuck(seen["facts"]) or oracle.intervals(seen["facts"]))
 
         wait(time.monotonic() + options.limit, drained, fleet)
@@ -110,6 +117,7 @@ def play(options: argparse.Namespace, home: Path) -> Round:
         one.rows["all that was replaced ended, and its successor worked; nothing of ours ended by itself or panicked"] = fleet.ended + fleet.panics()
         one.numbers = {
             "runs": len(now.runs), "tries": len(now.tries), "tries that did not succeed": sum(row[5] != "success" for row in now.tries),
+            "tries of deferred tasks that stock has forgotten": len(now.forgotten),
             "looks at the limits": fleet.limits.looks,
             "seconds until a manual run had succeeded": f"median {half}, at most {longest}",
             "started again after an exit of their own": ", ".join(f"{role}: {times}" for role, times in fleet.restarts.items()) or "none",
