@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
-use crate::python::{ChildFds, ChildStatus, Interpreter, PythonError, Zygote, ZygoteEvent, ZygoteKind};
+use crate::python::{ChildFds, ChildStatus, Origin, PythonError, Zygote, ZygoteEvent, ZygoteKind};
 
 /// Ends that nobody waits for yet, and those who wait.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ type SharedEnds = Arc<Mutex<Ends>>;
 /// The parse zygote, started when it is needed.
 #[derive(Debug)]
 pub(super) struct Children {
-    interpreter: Interpreter,
+    origin: Origin,
     zygote: AsyncMutex<Option<(Zygote, SharedEnds)>>,
 }
 
@@ -35,9 +35,9 @@ pub(super) struct Child {
 
 impl Children {
     /// Starts the zygote.
-    pub(super) async fn start(interpreter: &Interpreter) -> Result<Self, PythonError> {
-        let zygote = start(interpreter).await?;
-        Ok(Self { interpreter: interpreter.clone(), zygote: AsyncMutex::new(Some(zygote)) })
+    pub(super) async fn start(origin: &Origin) -> Result<Self, PythonError> {
+        let zygote = start(origin).await?;
+        Ok(Self { origin: origin.clone(), zygote: AsyncMutex::new(Some(zygote)) })
     }
 
     /// Forks a child, from a new zygote if the last one is gone.
@@ -49,7 +49,7 @@ impl Children {
         }
         let (zygote, ends) = match place.as_ref() {
             Some(running) => running,
-            None => place.insert(start(&self.interpreter).await?),
+            None => place.insert(start(&self.origin).await?),
         };
         let pid = zygote.fork(fds).await?;
         let (sender, ended) = oneshot::channel();
@@ -64,8 +64,8 @@ impl Children {
     }
 }
 
-async fn start(interpreter: &Interpreter) -> Result<(Zygote, SharedEnds), PythonError> {
-    let (zygote, events) = Zygote::start(interpreter, ZygoteKind::Parse).await?;
+async fn start(origin: &Origin) -> Result<(Zygote, SharedEnds), PythonError> {
+    let (zygote, events) = Zygote::start(origin, ZygoteKind::Parse).await?;
     let ends = SharedEnds::default();
     tokio::spawn(hand_out(events, ends.clone()));
     Ok((zygote, ends))

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
@@ -80,6 +82,20 @@ impl Lab {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no row in time: {query}");
+    }
+
+    /// The processes of its Python that are children of `parent`, or of any if there is none.
+    fn pythons(&self, parent: Option<u32>) -> Vec<i32> {
+        let home = format!("AIRFLOW_HOME={}\0", self.home.path().display());
+        let is_one = |pid: &i32| {
+            let read = |what| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+            let is_child =
+                |status: String| parent.is_none_or(|it| status.contains(&format!("PPid:\t{it}\n")));
+            read("environ").contains(&home) && is_child(read("status"))
+        };
+        let entries = std::fs::read_dir("/proc").unwrap();
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter(is_one).collect()
     }
 
     async fn count(&self, query: &str) -> i64 {
@@ -200,5 +216,37 @@ async fn measured_pass() {
         "dag_processor_heartbeat:1|c",
     ] {
         assert!(has(&lines, wanted), "{wanted} in {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_process_of_python_is_killed_files_go_on_being_parsed_and_none_is_left_at_the_end() {
+    LocalSet::new().run_until(killed_pythons()).await;
+}
+
+async fn killed_pythons() {
+    let lab = Lab::new().await;
+    lab.write("before.py", &dag("before"));
+    let processor = lab.start(Runs::Unlimited);
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'before'").await;
+    let ancestors = lab.pythons(Some(std::process::id()));
+    let [ancestor] = ancestors[..] else { panic!("one process loads Airflow, not {ancestors:?}") };
+    let killed = |pid| kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    // The service and the zygote, one after the other; then what both are forked from.
+    for pid in lab.pythons(u32::try_from(ancestor).ok()) {
+        killed(pid);
+        lab.write("killed.py", &dag(&format!("killed_{pid}")));
+        lab.wait(&format!("SELECT 1 FROM dag WHERE dag_id = 'killed_{pid}' AND NOT is_stale")).await;
+    }
+    assert_eq!(lab.pythons(Some(std::process::id())), [ancestor]);
+    killed(ancestor);
+    lab.write("after.py", &dag("after"));
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'after'").await;
+    lab.asker.ask();
+    processor.await.unwrap().unwrap();
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !lab.pythons(None).is_empty() {
+        assert!(Instant::now() < limit, "{:?} are left", lab.pythons(None));
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

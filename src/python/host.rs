@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::error::PythonError;
 use super::interpreter::Interpreter;
-use super::launch::{Process, launch};
+use super::launch::{Launched, launch};
 use super::wire;
 
 /// A Python process that speaks when it has something to say. Sending never waits for it. Dropped, it is killed.
@@ -28,7 +28,7 @@ impl<T: DeserializeOwned + Send + 'static> HostProcess<T> {
     /// # Errors
     /// When the interpreter has no Airflow, an unsupported one, or the role cannot be played with these settings.
     pub async fn start(interpreter: &Interpreter, role: &str, settings: Value) -> Result<Self, PythonError> {
-        let Process { child, socket, hello } = launch(interpreter, role, settings).await?;
+        let Launched { child, socket, hello } = launch(interpreter, role, settings).await?;
         let (mut read, mut write) = socket.into_split();
         let (outgoing, mut to_send) = mpsc::unbounded_channel::<Value>();
         let (heard, incoming) = mpsc::unbounded_channel();

@@ -1,5 +1,6 @@
 //! Starts a Python host process and waits until it is ready.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::ExitStatusExt;
@@ -29,10 +30,10 @@ pub struct Hello {
     pub airflow: String,
     /// `sys.prefix`.
     pub prefix: String,
-    /// How many threads it has (zygotes only).
+    /// How many threads it has (only of processes that others are forked from).
     #[serde(default)]
     pub(super) threads: u32,
-    /// The import that started a thread (zygotes only).
+    /// The import that started a thread (likewise).
     #[serde(default)]
     pub(super) culprit: Option<String>,
     /// What else it says of itself (executor hosts only).
@@ -40,18 +41,19 @@ pub struct Hello {
     pub(super) facts: Value,
 }
 
+/// What a host process says first.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-struct FirstWords {
+pub(super) struct FirstWords {
     ready: Option<Hello>,
     failed: Option<String>,
     airflow: Option<String>,
     why: Option<String>,
 }
 
-/// A running host process. Dropped, it is killed.
+/// A running host process that was started by itself. Dropped, it is killed.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct Launched {
     /// The process.
     pub(super) child: Child,
     /// Its socket.
@@ -77,19 +79,13 @@ impl From<PythonError> for Failed {
     }
 }
 
-impl From<std::io::Error> for Failed {
-    fn from(error: std::io::Error) -> Self {
-        Self::Otherwise(error.into())
-    }
-}
-
 /// Starts the host in `role` (a module of the package with a `main`). One that is killed before it is ready says nothing about
 /// Python, and is started once more.
 pub(super) async fn launch(
     interpreter: &Interpreter,
     role: &str,
     settings: Value,
-) -> Result<Process, PythonError> {
+) -> Result<Launched, PythonError> {
     match attempt(interpreter, role, &settings).await {
         Ok(process) => Ok(process),
         Err(Failed::Otherwise(error)) => Err(error),
@@ -102,11 +98,13 @@ pub(super) async fn launch(
     }
 }
 
-async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Result<Process, Failed> {
-    let failed = |why: String| PythonError::Start { interpreter: interpreter.path().to_owned(), why };
-    let (ours, theirs) = StdStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let mut socket = UnixStream::from_std(ours)?;
+async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Result<Launched, Failed> {
+    let pair = || -> io::Result<_> {
+        let (ours, theirs) = StdStream::pair()?;
+        ours.set_nonblocking(true)?;
+        Ok((UnixStream::from_std(ours)?, theirs))
+    };
+    let (mut socket, theirs) = pair().map_err(PythonError::from)?;
     let mut child = Command::new(interpreter.path())
         .arg("-c")
         .arg(sources::BOOTSTRAP)
@@ -114,39 +112,69 @@ async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Res
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| PythonError::Start {
+            interpreter: interpreter.path().to_owned(),
+            why: error.to_string(),
+        })?;
     let talk = async {
         let modules = |modules: &[(&str, &str)]| -> serde_json::Map<String, Value> {
             modules.iter().map(|(name, source)| ((*name).to_owned(), json!(source))).collect()
         };
-        let argv = if role == "zygote" { "worker" } else { "scheduler" };
         let (own, public) = (modules(sources::MODULES), modules(sources::PUBLIC));
-        let start =
-            json!({"role": role, "settings": settings, "argv": [argv], "sources": own, "public": public});
+        let start = json!({
+            "role": role, "settings": settings, "argv": argv(role), "sources": own, "public": public,
+        });
         let start = start.to_string();
         socket.write_u32(u32::try_from(start.len()).unwrap_or(u32::MAX)).await?;
         socket.write_all(start.as_bytes()).await?;
         wire::read::<FirstWords>(&mut socket).await
     };
-    let words = match tokio::time::timeout(START_LIMIT, talk).await {
-        Ok(Ok(words)) => words,
-        Ok(Err(error)) => {
-            let error = failed(format!("it ended before it was ready ({error}); see its output above"));
+    match within_limit(interpreter, talk).await {
+        Ok(words) => Ok(Launched { child, socket, hello: words.hello(interpreter)? }),
+        Err(error) => {
             let end = tokio::time::timeout(END_LIMIT, child.wait()).await;
             let killed = matches!(end, Ok(Ok(status)) if status.signal() == Some(Signal::SIGKILL as i32));
-            return Err(if killed { Failed::Killed(error) } else { Failed::Otherwise(error) });
+            Err(if killed { Failed::Killed(error) } else { Failed::Otherwise(error) })
         }
-        Err(_) => return Err(failed(format!("it was not ready after {START_LIMIT:?}")).into()),
+    }
+}
+
+/// What a process in `role` has as the arguments of the `airflow` command.
+pub(super) fn argv(role: &str) -> [&'static str; 1] {
+    [if role == "zygote" { "worker" } else { "scheduler" }]
+}
+
+/// Waits for what a process says that starts.
+pub(super) async fn within_limit<T>(
+    interpreter: &Interpreter,
+    talk: impl Future<Output = io::Result<T>>,
+) -> Result<T, PythonError> {
+    let why = match tokio::time::timeout(START_LIMIT, talk).await {
+        Ok(Ok(words)) => return Ok(words),
+        Ok(Err(error)) => format!("it ended before it was ready ({error}); see its output above"),
+        Err(_) => format!("it was not ready after {START_LIMIT:?}"),
     };
-    match words {
-        FirstWords { ready: Some(hello), .. } => Ok(Process { child, socket, hello }),
-        FirstWords { failed: Some(kind), .. } if kind == "no_airflow" => {
-            Err(PythonError::NoAirflow(interpreter.path().to_owned()).into())
+    Err(PythonError::Start { interpreter: interpreter.path().to_owned(), why })
+}
+
+impl FirstWords {
+    /// That it is ready.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(super) fn hello(self, interpreter: &Interpreter) -> Result<Hello, PythonError> {
+        let interpreter = interpreter.path().to_owned();
+        match self {
+            Self { ready: Some(hello), .. } => Ok(hello),
+            Self { failed: Some(kind), .. } if kind == "no_airflow" => {
+                Err(PythonError::NoAirflow(interpreter))
+            }
+            Self { airflow: Some(found), .. } => Err(PythonError::UnsupportedAirflow { interpreter, found }),
+            words => {
+                let why = words.why.unwrap_or_else(|| "it gave no reason".to_owned());
+                Err(PythonError::Start { interpreter, why })
+            }
         }
-        FirstWords { airflow: Some(found), .. } => {
-            Err(PythonError::UnsupportedAirflow { interpreter: interpreter.path().to_owned(), found }.into())
-        }
-        words => Err(failed(words.why.unwrap_or_else(|| "it gave no reason".to_owned())).into()),
     }
 }
 

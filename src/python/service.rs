@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::error::{Cause, PythonError};
-use super::interpreter::Interpreter;
-use super::launch::{Hello, Process, launch};
+use super::launch::Hello;
+use super::origin::{Origin, Process};
 use super::wire;
 
 /// A long-lived Python process for operations that need Airflow's Python or a user's plugin. Cheap to clone; calls
@@ -18,7 +18,7 @@ use super::wire;
 /// A process that overran a call's limit or died is replaced at the next call.
 #[derive(Clone, Debug)]
 pub struct Service {
-    interpreter: Interpreter,
+    origin: Origin,
     hello: Hello,
     process: Arc<Mutex<Option<Process>>>,
 }
@@ -33,14 +33,15 @@ struct Reply {
 }
 
 impl Service {
-    /// Starts the process and waits until Airflow is imported.
+    /// Starts the process, from an [`Origin`] or as one of an interpreter's own, and waits until Airflow is imported.
     ///
     /// # Errors
     /// When the interpreter has no Airflow, an unsupported one, or does not start.
-    pub async fn start(interpreter: &Interpreter) -> Result<Self, PythonError> {
-        let process = launch(interpreter, "service", json!({})).await?;
+    pub async fn start(origin: impl Into<Origin>) -> Result<Self, PythonError> {
+        let origin = origin.into();
+        let process = origin.start("service", json!({})).await?;
         let hello = process.hello.clone();
-        Ok(Self { interpreter: interpreter.clone(), hello, process: Arc::new(Mutex::new(Some(process))) })
+        Ok(Self { origin, hello, process: Arc::new(Mutex::new(Some(process))) })
     }
 
     /// Which Python and Airflow it is.
@@ -72,7 +73,7 @@ impl Service {
         // Taken out: a call that is dropped half-way leaves no process that is out of step.
         let mut process = match place.take() {
             Some(process) => process,
-            None => launch(&self.interpreter, "service", json!({})).await?,
+            None => self.origin.start("service", json!({})).await?,
         };
         let talk = async {
             wire::write(&mut process.socket, &json!({"op": op, "args": args}), attachment).await?;
@@ -91,10 +92,8 @@ impl Service {
             }
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => Err(error.into()),
             Ok(Err(_)) => Err(PythonError::Died),
-            Err(_) => {
-                process.child.start_kill()?;
-                Err(PythonError::Overran { op: op.to_owned(), limit })
-            }
+            // Dropped, the process is killed.
+            Err(_) => Err(PythonError::Overran { op: op.to_owned(), limit }),
         }
     }
 }
@@ -102,6 +101,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python::Interpreter;
 
     const LIMIT: Duration = Duration::from_secs(60);
 

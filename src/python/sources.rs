@@ -25,6 +25,7 @@ sources! {
     ".callback" <- "callback.py",
     ".callback_metrics" <- "callback_metrics.py",
     ".executor" <- "executor.py",
+    ".ancestor" <- "ancestor.py",
     ".zygote" <- "zygote.py",
     ".service" <- "service.py",
     ".ops" <- "ops/__init__.py",

@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::PythonError;
-use super::interpreter::Interpreter;
-use super::launch::{Hello, Process, launch};
+use super::launch::Hello;
+use super::origin::{Life, Origin, Process, Skipped};
 use super::wire;
 
 /// What a zygote's children do.
@@ -91,7 +90,7 @@ pub struct Zygote {
     hello: Hello,
     socket: OwnedWriteHalf,
     pending: Pending,
-    _child: Option<Child>,
+    _life: Option<Life>,
 }
 
 /// What a process says that was to parse a Dag file.
@@ -121,23 +120,31 @@ impl Zygote {
     /// # Errors
     /// When the interpreter has no Airflow, an unsupported one, does not start, or cannot be made single-threaded.
     pub async fn start(
-        interpreter: &Interpreter,
+        origin: impl Into<Origin>,
         kind: ZygoteKind,
     ) -> Result<(Self, mpsc::UnboundedReceiver<ZygoteEvent>), PythonError> {
-        let process = launch_single_threaded(interpreter, kind).await?;
-        Ok(Self::on(process.socket, process.hello, Some(process.child)))
+        let origin = origin.into();
+        let mut skipped = Skipped::default();
+        let Process { socket, hello, life } = loop {
+            let settings = json!({"kind": kind.as_str(), "skip": skipped.names()});
+            let process = origin.start("zygote", settings).await?;
+            if skipped.suffice(origin.interpreter(), &process.hello)? {
+                break process;
+            }
+        };
+        Ok(Self::on(socket, hello, Some(life)))
     }
 
     fn on(
         socket: UnixStream,
         hello: Hello,
-        child: Option<Child>,
+        life: Option<Life>,
     ) -> (Self, mpsc::UnboundedReceiver<ZygoteEvent>) {
         let (read, write) = socket.into_split();
         let (events, receiver) = mpsc::unbounded_channel();
         let pending = Pending::default();
         tokio::spawn(listen(read, pending.clone(), events));
-        (Self { hello, socket: write, pending, _child: child }, receiver)
+        (Self { hello, socket: write, pending, _life: life }, receiver)
     }
 
     /// Which Python and Airflow it is.
@@ -206,30 +213,6 @@ impl Zygote {
     }
 }
 
-/// Starts the process again without each import that started a thread: a fork of a threaded process is not safe.
-async fn launch_single_threaded(interpreter: &Interpreter, kind: ZygoteKind) -> Result<Process, PythonError> {
-    let mut skip: Vec<String> = Vec::new();
-    loop {
-        let process = launch(interpreter, "zygote", json!({"kind": kind.as_str(), "skip": &skip})).await?;
-        if process.hello.threads <= 1 {
-            return Ok(process);
-        }
-        match process.hello.culprit {
-            Some(culprit) if !skip.contains(&culprit) => {
-                tracing::warn!(import = culprit, "an import starts a thread; tasks are forked without it");
-                skip.push(culprit);
-            }
-            _ => {
-                let why = "Airflow itself or a plugin starts a thread when it is imported, so that forking is not safe";
-                return Err(PythonError::Start {
-                    interpreter: interpreter.path().to_owned(),
-                    why: why.to_owned(),
-                });
-            }
-        }
-    }
-}
-
 /// Hands on what the zygote says until it is gone.
 async fn listen(mut socket: OwnedReadHalf, pending: Pending, events: mpsc::UnboundedSender<ZygoteEvent>) {
     while let Ok(message) = wire::read::<Message>(&mut socket).await {
@@ -260,6 +243,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::python::Interpreter;
 
     /// Our ends of a child's sockets, and the child's.
     fn sockets() -> ([UnixStream; 4], ChildFds) {

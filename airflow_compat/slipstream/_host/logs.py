@@ -15,6 +15,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Let what this process writes to stdout and stderr meanwhile go nowhere.
+
+    Loggers that are used for the first time keep nothing of how logging is set up now.
+    """
+    import structlog
+
+    kept = structlog.get_config()["cache_logger_on_first_use"]
+    structlog.configure(cache_logger_on_first_use=False)
+    places = {1: sys.stdout, 2: sys.stderr}
+    before = {fd: os.dup(fd) for fd in places}
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd, stream in places.items():
+        stream.flush()
+        os.dup2(null, fd)
+    os.close(null)
+    try:
+        yield
+    finally:
+        for fd, stream in places.items():
+            stream.flush()
+            os.dup2(before[fd], fd)
+            os.close(before[fd])
+        structlog.configure(cache_logger_on_first_use=kept)
+
+
 class Channel:
     """Where the loggers of all children write."""
 

@@ -24,6 +24,13 @@ NEEDED = (
 )
 """Modules without which no child can do anything."""
 
+SHARED = (
+    "airflow.dag_processing.bundles.manager",
+    "airflow.dag_processing.collection",
+    "airflow.dag_processing.manager",
+)
+"""What the services of the dag processor import sooner or later."""
+
 USUAL = (
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.definitions.asset.metadata",
@@ -237,8 +244,50 @@ STEPS: dict[str, Callable[[], None]] = {
 }
 """What is done before the first fork, in this order."""
 
+REHEARSAL = "rehearsal"
+"""The step after all others."""
+
 MORE = {"parse": {"parsing": parsing}}
 """What is done for some kinds before that."""
+
+
+def mappers() -> None:
+    """Let SQLAlchemy find out how the tables hang together, as the first query does."""
+    from sqlalchemy.orm import configure_mappers
+
+    configure_mappers()
+
+
+def writing() -> None:
+    """Build what the results of parses are checked with before they are written."""
+    from .ops import sync
+
+    sync.decoders()
+
+
+def rehearsed() -> None:
+    """Parse a Dag file that nobody sees."""
+    from . import logs, rehearsal
+
+    # Logging is not set up for children yet, and the streams are those of a service too.
+    with logs.silence():
+        rehearsal.rehearse("parse")
+
+
+SHARED_STEPS: dict[str, Callable[[], None]] = {
+    "modules of the dag processor": modules(NEEDED, SHARED),
+    "mappers": mappers,
+    "writing": writing,
+    **MORE["parse"],
+    **{name: STEPS[name] for name in ("attributes", "usual modules", "standard operators", "message adapters", "jinja")},
+    REHEARSAL: rehearsed,
+}
+"""What the dag processor's ancestor does for all that are forked from it, in this order: nothing that runs code of the user."""
+
+
+def load_shared(skip: list[str]) -> str | None:
+    """Do every step of an ancestor but ``skip``; return the first one that started a thread."""
+    return take(SHARED_STEPS, skip)
 
 
 def load(kind: str, skip: list[str]) -> tuple[Callable[[], None], str | None]:
@@ -246,16 +295,26 @@ def load(kind: str, skip: list[str]) -> tuple[Callable[[], None], str | None]:
     for name in NEEDED:
         importlib.import_module(name)
     target = TARGETS[kind]()
+    return target, take({**MORE.get(kind, {}), **STEPS}, skip)
+
+
+taken: set[str] = set()
+"""The steps that were taken in this process, or before it was forked."""
+
+
+def take(steps: dict[str, Callable[[], None]], skip: list[str]) -> str | None:
+    """Take every step but ``skip``; return the first one that started a thread."""
     culprit = None
-    for name, step in {**MORE.get(kind, {}), **STEPS}.items():
-        if name in skip:
+    for name, step in steps.items():
+        if name in skip or name in taken:
             continue
+        taken.add(name)
         # A plugin or a provider that cannot be loaded is each child's own trouble, reported there.
         with contextlib.suppress(Exception):
             step()
         if culprit is None and thread_count() > 1:
             culprit = name
-    return target, culprit
+    return culprit
 
 
 def thread_count() -> int:

@@ -36,11 +36,11 @@ def main(sock: socket.socket, settings: dict) -> None:
     try:
         target, added = preload.load(kind, skip)
         channel = logs.Channel()
-        if kind != "callback" and "rehearsal" not in skip:
+        if kind != "callback" and preload.REHEARSAL not in {*skip, *preload.taken}:
             with channel.muted():
                 rehearsal.rehearse(kind)
             if preload.thread_count() > 1:
-                added = added or "rehearsal"
+                added = added or preload.REHEARSAL
     except BaseException as error:
         hello.refuse(sock, hello.tail(error))
     threads = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::{AbortHandle, JoinSet, LocalSet};
 use tokio::time::Instant;
 
-use crate::python::{PythonError, Service};
+use crate::python::{Origin, PythonError, Service};
 use crate::store::StoreError;
 use crate::store::dag_processor::{dags, requests};
 use crate::store::job::{self, Beat, JobEnd, JobId, JobType};
@@ -75,8 +75,8 @@ pub async fn run(options: Options) -> Result<(), DagProcessorError> {
 }
 
 async fn work(options: Options, job: JobId) -> Result<(), DagProcessorError> {
-    let service = Service::start(&options.interpreter).await?;
-    let mut processor = Processor::start(options, service, job).await?;
+    let origin = Origin::shared(&options.interpreter);
+    let mut processor = Processor::start(options, &origin, job).await?;
     processor.turn_until_done().await
 }
 
@@ -167,11 +167,12 @@ struct Processor {
 }
 
 impl Processor {
-    async fn start(options: Options, service: Service, job: JobId) -> Result<Self, DagProcessorError> {
+    async fn start(options: Options, origin: &Origin, job: JobId) -> Result<Self, DagProcessorError> {
+        let service = Service::start(origin).await?;
         let names = (!options.bundles.is_empty()).then_some(&options.bundles);
         let call = async || service.call("bundles.sync_to_db", json!({"names": names}), START_LIMIT).await;
         let (configured, children) =
-            tokio::join!(at_start::ask(at_start::PAUSES, call), Children::start(&options.interpreter));
+            tokio::join!(at_start::ask(at_start::PAUSES, call), Children::start(origin));
         let configured: Vec<Configured> = serde_json::from_value(configured?)
             .map_err(|error| PythonError::Io(std::io::Error::other(error)))?;
         let missing = |name: &&String| !configured.iter().any(|bundle| bundle.name == **name);
@@ -183,7 +184,7 @@ impl Processor {
             // A bundle that fetches its files from elsewhere may hang: then nothing else may wait for it.
             let service = match bundle.local {
                 true => service.clone(),
-                false => Service::start(&options.interpreter).await?,
+                false => Service::start(origin).await?,
             };
             tracing::info!(
                 bundle = bundle.name,
