@@ -96,13 +96,42 @@ def start(host: Path, kind: str, home: Path) -> tuple[subprocess.Popen, socket.s
     command = [sys.executable, "-c", (host / "bootstrap.py").read_text()]
     process = subprocess.Popen(command, stdin=theirs, env=env, stdout=subprocess.DEVNULL)
     theirs.close()
-    settings = {"kind": kind, "skip": []}
-    first = json.dumps({"role": "zygote", "settings": settings, "argv": ["worker"], "sources": sources, "public": {}}).encode()
-    ours.sendall(struct.pack(">I", len(first)) + first)
-    hello = read(ours)
+    role = {"role": "zygote", "settings": {"kind": kind, "skip": []}, "argv": ["worker"]}
+    # The dag processor's is forked; a version of the host from before that has no such process.
+    forked = kind == "parse" and (host / "ancestor.py").exists()
+    first = {"role": "ancestor", "settings": {"skip": []}, "argv": ["scheduler"]} if forked else role
+    data = json.dumps({**first, "sources": sources, "public": {}}).encode()
+    ours.sendall(struct.pack(">I", len(data)) + data)
+    wait_until_ready(ours)
+    return process, fork_from(ours, role) if forked else ours
+
+
+def wait_until_ready(sock: socket.socket) -> None:
+    """Wait for a process of the host."""
+    hello = read(sock)
     if "ready" not in hello:
-        sys.exit(f"the zygote did not start: {hello}")
-    return process, ours
+        sys.exit(f"a process of the host did not start: {hello}")
+
+
+def fork_from(ancestor: socket.socket, role: dict) -> socket.socket:
+    """Let an ancestor fork a process; return that one's socket, with which the ancestor's is kept."""
+    ours, theirs = socket.socketpair()
+    socket.send_fds(ancestor, [struct.pack("i", 0)], [theirs.fileno()])
+    theirs.close()
+    read(ours)
+    send_message(ours, role)
+    wait_until_ready(ours)
+    ANCESTORS[ours] = ancestor
+    return ours
+
+
+ANCESTORS: dict[socket.socket, socket.socket] = {}
+"""The socket of the ancestor of each zygote that has one."""
+
+
+def send_message(sock: socket.socket, message: dict) -> None:
+    data = json.dumps(message).encode()
+    sock.sendall(struct.pack(">II", len(data), 0) + data)
 
 
 def startup(now: datetime) -> dict:
@@ -124,8 +153,7 @@ def prepare(zygote: socket.socket) -> socket.socket:
     ours, theirs = socket.socketpair()
     socket.send_fds(zygote, [b"p"], [theirs.fileno()])
     theirs.close()
-    data = json.dumps({"bundle_info": {"name": "dags-folder", "version": None}, "dag_rel_path": "fan.py"}).encode()
-    ours.sendall(struct.pack(">II", len(data), 0) + data)
+    send_message(ours, {"bundle_info": {"name": "dags-folder", "version": None}, "dag_rel_path": "fan.py"})
     answer = read(ours)
     if "ready" not in answer:
         sys.exit(f"the Dag file is not prepared: {answer}")
@@ -196,6 +224,8 @@ def measure(host: Path, kind: str, count: int, home: Path) -> str:
     zygote.close()
     if kind == "prepared":
         zygote_itself.close()
+    elif zygote in ANCESTORS:
+        ANCESTORS.pop(zygote).close()
     process.wait()
     return f"{(after[0] - before[0]) * 1000 / count:6.1f} ms CPU, {(after[1] - before[1]) / count:6.0f} page faults"
 
