@@ -200,13 +200,16 @@ impl Scheduler {
             i64::from(ti.max_tries),
             Some(i64::from(task.retry.retries)),
         );
-        if task.callbacks.on_retry || task.callbacks.on_failure {
+        let calls_back = task.callbacks.on_retry || task.callbacks.on_failure;
+        if calls_back {
             let kind = if may_retry { TaskState::UpForRetry } else { TaskState::Failed };
             let request = CallbackRequest::Task { ti: ti.id, kind: Some(kind), msg: message.clone() };
             callbacks::send(tx, &request, now).await?;
         }
         if ti.state == Some(TaskState::Restarting) && report == Report::Success {
-            ended_tis::restart(tx, ti.id, ti.key.try_number + task.retry.retries, now).await?;
+            // Airflow's session ends when a callback is asked for, so that the row is read anew and its number of tries stays.
+            let max_tries = if calls_back { ti.max_tries } else { ti.key.try_number + task.retry.retries };
+            ended_tis::restart(tx, ti.id, max_tries, now).await?;
             return Ok(None);
         }
         if task.email.to.is_some() && (task.email.on_failure || task.email.on_retry) {

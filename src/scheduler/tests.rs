@@ -249,6 +249,27 @@ fn a_task_that_was_cleared_while_it_ran_starts_again_though_its_row_has_a_new_id
 }
 
 #[test]
+fn a_task_cleared_while_it_ran_has_its_retries_anew_unless_it_has_a_callback() {
+    on_each_database(async |db| {
+        let called = json!({"retries": 1, "has_on_retry_callback": true});
+        let version = dag(db, &[("plain", &[], json!({"retries": 1})), ("called", &[], called)]).await;
+        let cleared = |task| NewTi::new("d", "r", task).state(TaskState::Restarting).retries(1);
+        run(db, version, &[cleared("plain"), cleared("called")]).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        let adopt = db.sql("UPDATE task_instance SET queued_by_job_id = ?").bind(scheduler.job);
+        db.exec(adopt).await.unwrap();
+
+        let ended = ["plain", "called"].map(|task| told(key(task, 1), Report::Success));
+        scheduler.process_ended(&ended, testing::at(60)).await.unwrap();
+
+        let tries = "SELECT max_tries FROM task_instance WHERE state IS NULL ORDER BY task_id";
+        let rows = db.all(db.sql(tries)).await.unwrap();
+        let tries: Vec<_> = rows.iter().map(|row| row.int("max_tries").unwrap()).collect();
+        assert_eq!(tries, [1, 2]);
+    });
+}
+
+#[test]
 fn a_task_that_reported_its_own_end_is_left_alone() {
     on_each_database(async |db| {
         let version = dag(db, &[("a", &[], json!({}))]).await;

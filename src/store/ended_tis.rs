@@ -153,7 +153,7 @@ pub async fn set_external_id<C: Conn>(
     Ok(())
 }
 
-/// A task instance that was cleared while it ran: back to "none", with as many further tries as the task has retries.
+/// A task instance that was cleared while it ran: back to "none", with so many tries.
 ///
 /// # Errors
 /// As any statement.
