@@ -19,6 +19,9 @@ pub enum StoreError {
     /// A unique or foreign key refused the row: someone else wrote it first, or deleted what it names.
     #[error("the row is refused by a key of the database: {0}")]
     Refused(String),
+    /// A value that its column cannot hold: too long, or out of its range.
+    #[error("the metadata database rejects a value: {0}")]
+    Value(String),
     /// A row is in a state that this version does not know.
     #[error(transparent)]
     UnknownState(#[from] UnknownState),
@@ -71,6 +74,10 @@ impl From<DbErr> for StoreError {
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => Self::Unreachable(text),
                 Some(code) if code.starts_with("08") && code.len() == 5 => Self::Unreachable(text),
                 _ if db.is_unique_violation() || db.is_foreign_key_violation() => Self::Refused(text),
+                // Class 22, PostgreSQL's data exceptions. psycopg2 itself raises for a zero byte (22021), and something else.
+                Some(code) if code.starts_with("22") && code.len() == 5 && code != "22021" => {
+                    Self::Value(text)
+                }
                 _ => Self::Db(text),
             },
             sea_orm::SqlxError::Io(_)

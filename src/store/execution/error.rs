@@ -22,7 +22,7 @@ pub enum ExecutionError {
 pub struct Refusal {
     /// The HTTP status that the API answers.
     pub status: u16,
-    /// The API's `detail`: an object with `reason` and `message`, or a text.
+    /// The API's `detail`: an object with `reason` and `message`, a text, or a list of what is not valid.
     pub detail: Json,
 }
 
@@ -49,6 +49,19 @@ impl Refusal {
             "not_found",
             "Task Instance not found, it may have been moved to the Task Instance History table",
         )
+    }
+
+    /// 422 for a parameter that should name the state of a run, as the API's validation words it.
+    pub fn no_run_state(parameter: &str, value: &str) -> Self {
+        let expected = "'queued', 'running', 'success' or 'failed'";
+        let detail = json!([{
+            "type": "enum",
+            "loc": ["query", parameter],
+            "msg": format!("Input should be {expected}"),
+            "input": value,
+            "ctx": {"expected": expected},
+        }]);
+        Self { status: 422, detail }
     }
 
     /// Adds a member to the detail.

@@ -1,13 +1,14 @@
 //! Dag runs and Dags.
 
 use chrono::Utc;
+use slipstream_core::state::RunState;
 
 use super::super::value::{Fields, Message};
 use super::failure::{Failure, error};
 use super::{Answerer, Asker, Response, SecretsBackend, wire};
-use crate::store::execution::clear_run;
 use crate::store::execution::dag_runs::{self, Paused, RunFilter};
 use crate::store::execution::trigger_run::{self, TriggerOutcome, TriggerRun};
+use crate::store::execution::{Refusal, clear_run};
 
 impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_dag_run(&mut self, fields: &Fields<'_>) -> Response {
@@ -36,6 +37,9 @@ impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_previous_dag_run(&mut self, fields: &Fields<'_>) -> Response {
         let (dag_id, date) = (fields.text("dag_id")?.into(), fields.time("logical_date")?);
         let state = fields.text_opt("state")?.filter(|state| !state.is_empty());
+        if let Some(state) = state.filter(|state| state.parse::<RunState>().is_err()) {
+            return Err(Refusal::no_run_state("state", state).into());
+        }
         let run = dag_runs::previous(&self.db, &dag_id, date, state).await?;
         Ok(Some(Message::new("PreviousDagRunResult").with("dag_run", run.as_ref().map(wire::dag_run))))
     }

@@ -50,11 +50,7 @@ impl Failure {
             Self::Raised { message, exception_type } => raised(message, exception_type),
             Self::Bad(bad) => unreadable(&bad.to_string()),
             Self::Execution(ExecutionError::Refused(refusal)) => refused(refusal),
-            Self::Execution(ExecutionError::Store(error)) => api_error(json!({
-                "status_code": 500,
-                "message": "Server returned error",
-                "detail": {"detail": {"reason": "Internal Server Error", "message": error.to_string()}},
-            })),
+            Self::Execution(ExecutionError::Store(error)) => broken(error),
             Self::Unhandled => {
                 let kind = match asker {
                     Asker::Task { .. } => "API_SERVER_ERROR",
@@ -70,12 +66,26 @@ impl Failure {
 fn refused(refusal: &Refusal) -> Value {
     let message = match &refusal.detail {
         Json::String(text) => text.as_str(),
+        Json::Array(_) => "Remote server returned validation error",
         _ => "Server returned error",
     };
     api_error(json!({
         "status_code": refusal.status,
         "message": message,
         "detail": {"detail": refusal.detail},
+    }))
+}
+
+/// What the supervisor makes of an error of the database (`airflow/api_fastapi/common/exceptions.py`).
+fn broken(error: &StoreError) -> Value {
+    let (status, reason) = match error {
+        StoreError::Value(_) => (422, "Value rejected by database"),
+        _ => (500, "Internal Server Error"),
+    };
+    api_error(json!({
+        "status_code": status,
+        "message": "Server returned error",
+        "detail": {"detail": {"reason": reason, "message": error.to_string()}},
     }))
 }
 

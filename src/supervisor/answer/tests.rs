@@ -386,6 +386,32 @@ fn a_number_that_cannot_be_sent_raises_what_it_raises_in_airflow() {
 }
 
 #[test]
+fn a_value_that_a_column_cannot_hold_is_the_tasks_own_fault() {
+    on_each_database(async |db| {
+        let ti = one_task(db, TaskState::Running).await;
+        let long = "k".repeat(600);
+        let at = Message::new("SetXCom").with("dag_id", "d").with("run_id", "r").with("task_id", "t");
+        for body in [
+            at.with("key", long.as_str()).with("value", 1),
+            Message::new("PutVariable").with("key", long.as_str()).with("value", "v"),
+        ] {
+            let answer = task(db, ti).answer(&body.done()).await;
+            let detail =
+                answer.error.map(|error| super::super::value::to_json(&error).unwrap()["detail"].clone());
+            match db.dialect() {
+                Dialect::Postgres => {
+                    let detail = detail.unwrap();
+                    assert_eq!(detail["status_code"], 422);
+                    assert_eq!(detail["detail"]["detail"]["reason"], "Value rejected by database");
+                }
+                // It has no lengths of columns.
+                Dialect::Sqlite => assert_eq!(detail, None),
+            }
+        }
+    });
+}
+
+#[test]
 fn a_previous_run_is_found_by_its_date() {
     block_on(async {
         let (_directory, db) = testing::sqlite().await;
@@ -397,5 +423,19 @@ fn a_previous_run_is_found_by_its_date() {
         let answer = task(&db, ti).answer(&body).await.body.unwrap();
         let json = super::super::value::to_json(&answer).unwrap();
         assert_eq!(json["dag_run"]["run_id"], "r");
+    });
+}
+
+#[test]
+fn a_previous_run_in_a_state_that_there_is_not_is_refused() {
+    block_on(async {
+        let (_directory, db) = testing::sqlite().await;
+        let ti = one_task(&db, TaskState::Running).await;
+        let body = Message::new("GetPreviousDagRun").with("dag_id", "d").with("logical_date", at(3600));
+        let answer = task(&db, ti).answer(&body.with("state", "nonsense").done()).await;
+        let detail = &super::super::value::to_json(&answer.error.unwrap()).unwrap()["detail"];
+        assert_eq!(detail["status_code"], 422);
+        assert_eq!(detail["message"], "Remote server returned validation error");
+        assert_eq!(detail["detail"]["detail"][0]["loc"], json!(["query", "state"]));
     });
 }
