@@ -31,6 +31,7 @@ CASE = {
         {"unpause": "hitl_refused"},
         {"wait_ti": {"task": "later", "state": "awaiting_input"}},
         {"wait_ti": {"task": "retried", "try": 2, "state": "awaiting_input"}},
+        {"sleep": 4},
         {"hitl": {"task": "retried", "chosen": ["b"]}},
         {"patch_ti": {"task": "later", "state": "failed"}},
         {"wait": "runs"},
