@@ -9,7 +9,10 @@ use tokio::time::Instant;
 
 use crate::executor::{BundleInfo, ExecuteTask};
 
-/// A second task of a file within this time makes the file worth it.
+/// A second task of a file within this time makes the file worth it: more of the same run come.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// Three tasks of a file make it worth it, if each comes within this time after the one before. Two do not: a preparation costs
+/// what five tasks and more save by it, and keeps others up meanwhile.
 const SOON: Duration = Duration::from_secs(120);
 /// A process that served no task for this long ends.
 const IDLE: Duration = Duration::from_secs(300);
@@ -62,10 +65,17 @@ pub(super) enum Advice<P> {
 
 #[derive(Debug)]
 enum State<P> {
-    Seen { at: Instant },
+    Seen { at: Instant, tasks: Tasks },
     Preparing { done: Rc<Notify>, plain: usize },
     Ready { process: P, number: u64, used: Instant, served: u32 },
     Unfit { until: Instant },
+}
+
+/// How many tasks of a file have been seen shortly one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tasks {
+    One,
+    Two,
 }
 
 /// What is known of Dag files; `P` is a process that has parsed one.
@@ -103,10 +113,15 @@ impl<P: Clone> PreparedFiles<P> {
                 return if *plain > self.cores { Advice::Wait(done.clone()) } else { Advice::Plain };
             }
             Some(State::Unfit { until }) if now < *until => return Advice::Plain,
-            Some(State::Seen { at }) if room && now - *at < SOON => {
+            Some(State::Seen { at, tasks })
+                if room && (now - *at < AT_ONCE || (*tasks == Tasks::Two && now - *at < SOON)) =>
+            {
                 State::Preparing { done: Rc::default(), plain: 2 }
             }
-            Some(State::Seen { .. } | State::Unfit { .. }) | None => State::Seen { at: now },
+            Some(State::Seen { at, .. }) if now - *at < SOON => State::Seen { at: now, tasks: Tasks::Two },
+            Some(State::Seen { .. } | State::Unfit { .. }) | None => {
+                State::Seen { at: now, tasks: Tasks::One }
+            }
         };
         let advice = if matches!(next, State::Seen { .. }) { Advice::Plain } else { Advice::Prepare };
         self.tidy(now);
@@ -153,7 +168,7 @@ impl<P: Clone> PreparedFiles<P> {
             let next = if *served < WORTH_IT {
                 State::Unfit { until: now + UNFIT }
             } else {
-                State::Seen { at: now }
+                State::Seen { at: now, tasks: Tasks::Two }
             };
             self.set(file, next);
         }
@@ -185,7 +200,7 @@ impl<P: Clone> PreparedFiles<P> {
             return;
         }
         self.files.retain(|_, state| match state {
-            State::Seen { at } => now - *at < SOON,
+            State::Seen { at, .. } => now - *at < SOON,
             State::Unfit { until } => now < *until,
             State::Preparing { .. } | State::Ready { .. } => true,
         });
@@ -215,13 +230,21 @@ mod tests {
     }
 
     #[test]
-    fn one_task_alone_prepares_nothing_and_the_second_one_soon_after_does() {
+    fn a_second_task_at_once_or_a_third_one_soon_has_a_file_prepared() {
         let (mut files, start) = (PreparedFiles::<u32>::new(8, 2), Instant::now());
-        assert!(matches!(files.advise(&file("a"), start), Advice::Plain));
-        assert!(matches!(files.advise(&file("a"), start + SOON), Advice::Plain));
-        assert!(matches!(files.advise(&file("a"), start + SOON + SOON / 2), Advice::Prepare));
-        files.ready(&file("a"), 7, start + SOON + SOON / 2);
-        assert!(matches!(files.advise(&file("a"), start + SOON * 2), Advice::From(7)));
+        let mut advice = |name, at| files.advise(&file(name), start + at);
+        assert!(matches!(advice("a", Duration::ZERO), Advice::Plain));
+        assert!(matches!(advice("a", AT_ONCE / 2), Advice::Prepare));
+        assert!(matches!(advice("b", Duration::ZERO), Advice::Plain));
+        assert!(matches!(advice("b", SOON), Advice::Plain), "the first one is forgotten");
+        assert!(matches!(advice("b", SOON + SOON / 2), Advice::Plain), "two are not worth it");
+        assert!(matches!(advice("b", SOON * 2 - AT_ONCE), Advice::Prepare));
+    }
+
+    #[test]
+    fn tasks_come_from_the_process_that_has_parsed_their_file() {
+        let (mut files, start) = prepared(&["a"], 8);
+        assert!(matches!(files.advise(&file("a"), start), Advice::From(0)));
         assert!(matches!(files.advise(&file("b"), start), Advice::Plain));
         assert!(matches!(PreparedFiles::<u32>::new(0, 2).advise(&file("a"), start), Advice::Plain));
     }
@@ -248,7 +271,7 @@ mod tests {
     fn the_least_recently_used_file_goes_first_but_not_while_it_is_at_work() {
         let (mut files, start) = prepared(&["a", "b"], 2);
         files.advise(&file("c"), start);
-        assert!(matches!(files.advise(&file("c"), start + REST / 2), Advice::Plain), "no room");
+        assert!(matches!(files.advise(&file("c"), start), Advice::Plain), "no room");
         let later = start + REST * 2;
         for _ in 0..WORTH_IT {
             files.advise(&file("a"), later);
