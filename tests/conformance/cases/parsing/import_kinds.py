@@ -14,7 +14,10 @@ CASE = {
         {"wait_sql": {"sql": "select count(*) from import_error where filename like '%import_kinds_raises.py'", "equals": 0}},
         {"import_errors": {}},
     ],
-    "mask": {"dags|import_kinds__twice": "which of two files with one Dag id is the last to be parsed"},
+    "mask": {
+        "dags|import_kinds__twice": "which of two files with one Dag id is the last to be parsed",
+        "serialized|import_kinds__twice": "the same",
+    },
     "files": {
         "import_kinds_good.py": "from airflow.sdk import DAG, task\nwith DAG('import_kinds__good', schedule=None):\n    @task\n    def t():\n        return 1\n    t()\n",
         "import_kinds_syntax.py": "from airflow.sdk import DAG\nd = DAG('import_kinds__syntax'\n",
