@@ -86,6 +86,7 @@ fn seeds(count: u64, slow: u64) -> Vec<u64> {
 }
 
 /// Fails if any case differs, with the first of them made as small as it can be.
+#[expect(clippy::print_stderr, reason = "to make a case smaller takes long: the seeds come first")]
 fn report(
     of: usize,
     differ: &[(u64, &Value)],
