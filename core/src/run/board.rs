@@ -75,8 +75,8 @@ pub(super) struct Board<'a> {
     tasks: Vec<TaskRows>,
     dirty: Vec<TaskIndex>,
     finished_in_pass: Vec<RowIndex>,
-    /// The unfinished copies that the last pass removed that changed anything.
-    pub(super) removed_unfinished: Vec<RowIndex>,
+    /// The first of the unfinished copies that the last pass removed that changed anything.
+    pub(super) first_removed: Option<RowIndex>,
 }
 
 impl<'a> Board<'a> {
@@ -91,7 +91,7 @@ impl<'a> Board<'a> {
             tasks: vec![TaskRows::default(); facts.dag.tasks.len()],
             dirty: Vec::new(),
             finished_in_pass: Vec::new(),
-            removed_unfinished: Vec::new(),
+            first_removed: None,
         };
         let mut order: Vec<u32> = (0..facts.tis.len() as u32).collect();
         let key = |fact: &u32| {
@@ -271,7 +271,7 @@ impl<'a> Board<'a> {
             let ti = self.name(index);
             self.decisions.push(Decision::Remove { ti, from });
             if !is_finished(from) {
-                self.removed_unfinished.push(index);
+                self.first_removed = Some(self.first_removed.map_or(index, |first| first.min(index)));
             }
             self.change(index, TaskState::Removed);
         }

@@ -42,13 +42,13 @@ fn cascade(board: &mut Board<'_>) {
         if pass.is_empty() {
             break;
         }
-        let removed = std::mem::take(&mut board.removed_unfinished);
+        let removed = board.first_removed.take();
         let judged = board.decisions.len();
         for ready in ready_of(board, pass) {
             schedule(board, ready);
         }
         if board.decisions.len() == judged {
-            board.removed_unfinished = removed;
+            board.first_removed = removed;
         }
     }
 }

@@ -43,10 +43,10 @@ const HEARING: TimeDelta = TimeDelta::milliseconds(100);
 /// Copies that were removed a moment ago still count for Airflow as something that can run: its look for a deadlock ends at the
 /// first of them, and what it has written before is followed in the next one.
 fn outcome(board: &mut Board<'_>) -> Conclusion {
-    let removed = std::mem::take(&mut board.removed_unfinished);
+    let removed = board.first_removed.take();
     let may_be_stuck = may_be_stuck(board) && !set_going(board);
-    let stuck = may_be_stuck && !can_go_on(board, &removed);
-    if may_be_stuck && !removed.is_empty() {
+    let stuck = may_be_stuck && !can_go_on(board, removed);
+    if may_be_stuck && removed.is_some() {
         return Conclusion::NotYet;
     }
     Conclusion::Is(ended(board, stuck))
@@ -101,12 +101,12 @@ fn may_be_stuck(board: &Board<'_>) -> bool {
 
 /// Whether any unfinished instance has, but for the time, what it needs (`DagRun._are_premature_tis`). What is on its way is
 /// judged again, as Airflow does, and after a state was written so is what waits to be scheduled: it has just been judged.
-fn can_go_on(board: &mut Board<'_>, removed: &[RowIndex]) -> bool {
+fn can_go_on(board: &mut Board<'_>, removed: Option<RowIndex>) -> bool {
     let judged = board.decisions.len();
-    let asked = |(index, row): &(RowIndex, &Row)| !is_finished(row.state) || removed.contains(index);
+    let asked = |(index, row): &(RowIndex, &Row)| !is_finished(row.state) || removed == Some(*index);
     let asked: Vec<RowIndex> = board.rows().filter(asked).map(|(index, _)| index).collect();
     asked.into_iter().any(|index| {
-        if removed.contains(&index) {
+        if removed == Some(index) {
             return true;
         }
         if is_schedulable(board.row(index).state) && board.decisions.len() == judged {
