@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import os
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,7 @@ from limits import Limits  # noqa: E402
 from load import NARROW, Load  # noqa: E402
 from plan import CLOCKS, KINDS, Fault, plan  # noqa: E402
 from proxy import Proxy  # noqa: E402
-from report import Round, say  # noqa: E402
+from report import Round, conclude, say  # noqa: E402
 from sender import Sender  # noqa: E402
 
 DAGS = ["chain", "minutely", "mapped", "retried", "deferred", "on_event", "by_hand"]
@@ -243,15 +242,7 @@ def main() -> int:
         proxy = Proxy(server.port)
         stack.callback(proxy.close)
         one = play(options, home, server, proxy)
-    report = one.markdown()
-    print(report)
-    if options.report:
-        options.report.write_text(report)
-    if one.failed():
-        print(f"VIOLATED; logs, notes and tables are in {home}")
-        return 1
-    shutil.rmtree(home, ignore_errors=True)
-    return 0
+    return conclude(one, home, options.report)
 
 
 if __name__ == "__main__":

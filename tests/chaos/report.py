@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 
 
 @dataclass
@@ -30,6 +32,19 @@ class Round:
             if found:
                 lines += ["", f"{name}:", "", *[f"    {line}" for line in found[:50]]]
         return "\n".join(lines) + "\n"
+
+
+def conclude(one: Round, home: Path, to: Path | None) -> int:
+    """Tells the report, also to a file; keeps the folder of a round that failed. Returns the exit status."""
+    report = one.markdown()
+    print(report)
+    if to:
+        to.write_text(report)
+    if one.failed():
+        print(f"VIOLATED; logs, notes and tables are in {home}")
+        return 1
+    shutil.rmtree(home, ignore_errors=True)
+    return 0
 
 
 def say(since: float, text: str) -> None:

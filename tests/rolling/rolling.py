@@ -28,7 +28,7 @@ from forgotten import MISMATCHES, forgotten  # noqa: E402
 from kept import TRIGGERER, dump, wait  # noqa: E402
 from limits import Limits  # noqa: E402
 from load import NARROW, Load  # noqa: E402
-from report import Round, say  # noqa: E402
+from report import Round, conclude, say  # noqa: E402
 from steps import PROCESSOR, steps  # noqa: E402
 
 DAGS = {"chain", "minutely", "mapped", "retried", "deferred", "by_hand", "limited", "long"}
@@ -139,16 +139,7 @@ def main() -> int:
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
     processes.adopt_orphans()
     home = Path(tempfile.mkdtemp(prefix="slipstream-rolling-"))
-    one = play(options, home)
-    report = one.markdown()
-    print(report)
-    if options.report:
-        options.report.write_text(report)
-    if one.failed():
-        print(f"VIOLATED; logs, notes and tables are in {home}")
-        return 1
-    shutil.rmtree(home, ignore_errors=True)
-    return 0
+    return conclude(play(options, home), home, options.report)
 
 
 if __name__ == "__main__":
