@@ -1,6 +1,5 @@
 //! One child: parses one file, or runs its callbacks (`airflow/dag_processing/processor.py`).
 
-use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::python::{ChildFds, ChildStatus, PythonError};
+use crate::runtime::socket_pair;
 use crate::supervisor::value::{Message, from_json};
 use crate::supervisor::{Answerer, Frame, FrameError, FrameReader, FrameWriter};
 
@@ -132,15 +132,10 @@ impl Drop for Group {
 
 /// Our ends of a child's sockets (requests, stdout, stderr, logs), and the child's.
 fn sockets() -> std::io::Result<([UnixStream; 4], ChildFds)> {
-    let pair = || -> std::io::Result<(UnixStream, std::os::fd::OwnedFd)> {
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
-        Ok((UnixStream::from_std(ours)?, theirs.into()))
-    };
-    let (r, requests) = pair()?;
-    let (o, stdout) = pair()?;
-    let (e, stderr) = pair()?;
-    let (l, logs) = pair()?;
+    let (r, requests) = socket_pair()?;
+    let (o, stdout) = socket_pair()?;
+    let (e, stderr) = socket_pair()?;
+    let (l, logs) = socket_pair()?;
     Ok(([r, o, e, l], ChildFds { requests, stdout, stderr, logs }))
 }
 

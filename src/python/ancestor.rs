@@ -17,6 +17,7 @@ use super::interpreter::Interpreter;
 use super::launch::{FirstWords, Launched, argv, launch, within_limit};
 use super::origin::{Life, Process, Skipped};
 use super::wire;
+use crate::runtime::socket_pair;
 
 /// A process from which others are forked; started when it is needed, and anew when it is gone. Cheap to clone; clones
 /// share the process. What was forked from one ends with it.
@@ -70,7 +71,13 @@ impl Ancestor {
                     role,
                     "a forked Python process ended before it was ready; another one is forked"
                 );
-                self.attempt(role, &settings).await
+                self.attempt(role, &settings).await.map_err(|error| match error {
+                    PythonError::Died => PythonError::Start {
+                        interpreter: self.interpreter.path().to_owned(),
+                        why: "it ended before it was ready, twice; see its output above".to_owned(),
+                    },
+                    error => error,
+                })
             }
             result => result,
         }
@@ -123,9 +130,7 @@ impl Ancestor {
 impl Running {
     /// Forks a process; [`PythonError::Died`] when the ancestor is gone.
     async fn fork(self: &Arc<Self>) -> Result<(Forked, UnixStream), PythonError> {
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut socket = UnixStream::from_std(ours)?;
+        let (mut socket, theirs) = socket_pair()?;
         self.ask(FORK, &[theirs.as_raw_fd()]).map_err(|_| PythonError::Died)?;
         drop(theirs);
         match wire::read::<Birth>(&mut socket).await {
@@ -229,6 +234,15 @@ mod tests {
         drop(zygote);
         assert_eq!(events.recv().await, Some(ZygoteEvent::Died));
         assert_eq!(pid(&other).await, sibling);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_before_it_is_ready_is_an_error_and_others_are_forked_all_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        let origin = origin(&home);
+        let failed = origin.start("no_such_role", json!({})).await.unwrap_err();
+        assert!(matches!(&failed, PythonError::Start { why, .. } if why.contains("twice")), "{failed}");
+        Service::start(&origin).await.unwrap();
     }
 
     #[tokio::test]

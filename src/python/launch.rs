@@ -1,8 +1,6 @@
 //! Starts a Python host process and waits until it is ready.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,6 +15,7 @@ use tokio::process::{Child, Command};
 use super::error::PythonError;
 use super::interpreter::Interpreter;
 use super::{sources, wire};
+use crate::runtime::socket_pair;
 
 /// How long a host process may take to import Airflow.
 const START_LIMIT: Duration = Duration::from_secs(180);
@@ -99,17 +98,12 @@ pub(super) async fn launch(
 }
 
 async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Result<Launched, Failed> {
-    let pair = || -> io::Result<_> {
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
-        Ok((UnixStream::from_std(ours)?, theirs))
-    };
-    let (mut socket, theirs) = pair().map_err(PythonError::from)?;
+    let (mut socket, theirs) = socket_pair().map_err(PythonError::from)?;
     let mut child = Command::new(interpreter.path())
         .arg("-c")
         .arg(sources::BOOTSTRAP)
         .envs(interpreter.env())
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdin(Stdio::from(theirs))
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| PythonError::Start {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use super::error::PythonError;
 use super::launch::Hello;
 use super::origin::{Life, Origin, Process, Skipped};
 use super::wire;
+use crate::runtime::socket_pair;
 
 /// What a zygote's children do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,9 +173,7 @@ impl Zygote {
         file: &Value,
         limit: Duration,
     ) -> Result<(Self, mpsc::UnboundedReceiver<ZygoteEvent>), PythonError> {
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut socket = UnixStream::from_std(ours)?;
+        let (mut socket, theirs) = socket_pair()?;
         let answer = self.ask(&[theirs.as_raw_fd()]).await?;
         drop(theirs);
         let pid = answer.await.unwrap_or(Err(PythonError::Died))?;

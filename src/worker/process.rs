@@ -2,8 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdStream;
 
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -11,6 +9,7 @@ use tokio::sync::oneshot;
 use super::exit::Exit;
 use super::prepared::DagFile;
 use crate::python::ChildFds;
+use crate::runtime::socket_pair;
 
 /// A process that was started for a task.
 #[derive(Debug)]
@@ -55,23 +54,16 @@ pub(super) struct Sockets {
     pub(super) logs: UnixStream,
 }
 
-/// A pair: our end, non-blocking, and the process's.
-pub(super) fn pair() -> io::Result<(UnixStream, OwnedFd)> {
-    let (ours, theirs) = StdStream::pair()?;
-    ours.set_nonblocking(true)?;
-    Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
-}
-
 impl Sockets {
     /// The four pairs of one process.
     ///
     /// # Errors
     /// When the system has no descriptors left.
     pub(super) fn open() -> io::Result<(Self, ChildFds)> {
-        let (requests, child_requests) = pair()?;
-        let (stdout, child_stdout) = pair()?;
-        let (stderr, child_stderr) = pair()?;
-        let (logs, child_logs) = pair()?;
+        let (requests, child_requests) = socket_pair()?;
+        let (stdout, child_stdout) = socket_pair()?;
+        let (stderr, child_stderr) = socket_pair()?;
+        let (logs, child_logs) = socket_pair()?;
         let child = ChildFds {
             requests: child_requests,
             stdout: child_stdout,

@@ -18,12 +18,13 @@ use super::exit::{Exit, explain};
 use super::ladder::{Ladder, signal_group};
 use super::log::{Channel, Level, TaskLog, pump};
 use super::prepared::DagFile;
-use super::process::{Launched, Launcher, Sockets, pair};
+use super::process::{Launched, Launcher, Sockets};
 use super::requests::Requests;
 use super::secrets;
 use super::server::{Refused, Reply, ServerError, TaskServer, Terminal};
 use super::settings::Settings;
 use crate::executor::{ExecuteTask, Report};
+use crate::runtime::socket_pair;
 use crate::supervisor::Frame;
 
 /// What the worker tells a running supervision.
@@ -386,7 +387,7 @@ impl<'a, S: TaskServer, W: Watcher> Supervision<'a, S, W> {
     /// Gives the task another socket for its log records: a child that was started under another user, or with a new
     /// interpreter, has none.
     fn send_log_socket(&mut self, id: i64) {
-        match pair() {
+        match socket_pair() {
             Ok((ours, theirs)) => {
                 self.pumps.spawn_local(pump(ours, Channel::Logs, self.log.clone()));
                 let number = std::os::fd::AsRawFd::as_raw_fd(&theirs);
