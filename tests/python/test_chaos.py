@@ -127,6 +127,13 @@ class Oracle(unittest.TestCase):
         self.assertEqual(violated(lost), [])
         self.found("each try", tries=lost.tries, notes=[*lost.notes, "d r t -1 2 begin"], forgotten=lost.forgotten)
 
+    def test_the_process_of_a_forgotten_try_may_end_in_the_place_of_the_next_one(self):
+        good = facts()
+        notes = [note for note in good.notes if note != "d r t -1 2 end"] + ["d r t -1 1 end"]
+        lost = replace(good, tries=good.tries[1:], notes=notes, forgotten={("d", "r", "t", -1, 1)})
+        self.assertEqual(violated(lost), [])
+        self.found("each try", tries=lost.tries, notes=notes)
+
     def test_a_try_that_was_killed_before_it_could_note_anything_is_none(self):
         good = facts()
         self.assertEqual(violated(replace(good, notes=[note for note in good.notes if note != "d r t -1 1 begin"])), [])
