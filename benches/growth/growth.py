@@ -7,7 +7,7 @@ database, and their tasks are empty operators, which the scheduler ends by itsel
     python benches/growth/growth.py                                  # all curves, about 25 minutes
     python benches/growth/growth.py --axis history --points 1,1000000
     python benches/growth/growth.py --axis history --points 1000000 --explain   # which statements scan a whole table
-    python benches/growth/growth.py --plot growth.json --images docs/images
+    python benches/growth/growth.py --plot target/growth.json --images docs/images
 
 At every point the scheduler is left alone for half a minute, rests for 10 s, then gets one run of a ten-task Dag per
 second for 20 s. On the axis ``tasks`` it gets one run of a Dag of so many tasks in place of them.
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--axis", action="append", choices=AXES)
     parser.add_argument("--points", help="sizes, instead of the usual ones of the axis")
     parser.add_argument("--explain", action="store_true", help="name the statements that scan (reads the server's log)")
-    parser.add_argument("--out", type=Path, default=Path("growth.json"))
+    parser.add_argument("--out", type=Path, default=Path("target/growth.json"))
     parser.add_argument("--plot", type=Path, help="draw a saved file and leave")
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
     args = parser.parse_args()

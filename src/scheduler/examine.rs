@@ -113,6 +113,7 @@ impl Scheduler {
             job: self.job.0,
             options: self.options.decisions,
             most_changes: self.options.changes_per_pass,
+            most_reading: self.options.tasks_read_per_pass,
             encrypt: &self.fernet,
             unixname: &self.unixname,
             pausing,

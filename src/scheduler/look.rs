@@ -61,7 +61,7 @@ pub(super) enum Next {
     Ended { state: RunState, message: &'static str },
     /// At once, because something changed while it was looked at, or it was decided about in part only.
     Again,
-    /// At once: other runs' changes were enough for one round.
+    /// At once: other runs' changes, or reading the Dags, were enough for one round.
     NotYet,
     /// When users' Python has seen its new task instances.
     Prepare,
@@ -90,6 +90,8 @@ pub(super) struct Pass<'a> {
     pub(super) options: run::Options,
     /// About how many rows it may change.
     pub(super) most_changes: usize,
+    /// After so many tasks of Dags were read it looks no further: they are known the next time.
+    pub(super) most_reading: u64,
     pub(super) encrypt: &'a FernetKeys,
     pub(super) unixname: &'a str,
     pub(super) pausing: Pausing,
@@ -117,12 +119,19 @@ impl Pass<'_> {
         keys: &BTreeSet<(DagId, RunId)>,
     ) -> Result<Vec<Looked>, StoreError> {
         let tx = self.db.begin().await?;
-        let runs = snapshot::load_runs(&tx, ids, keys, self.launched, self.pausing, self.now).await?;
+        let mut runs = snapshot::lock_runs(&tx, ids, keys, self.launched, self.pausing, self.now).await?;
         if runs.is_empty() {
             tx.rollback().await?;
             return Ok(Vec::new());
         }
-        Pass { now: self.moment(&runs), ..*self }.look_at(tx, runs).await
+        let before = self.bag.tasks_read();
+        let dags = judge::dags(&tx, self.bag, &runs).await?;
+        if self.bag.tasks_read() - before >= self.most_reading {
+            tx.rollback().await?;
+            return Ok(runs.iter().map(|run| Looked::of(run, Applied::default(), Next::NotYet)).collect());
+        }
+        snapshot::load_task_instances(&tx, &mut runs).await?;
+        Pass { now: self.moment(&runs), ..*self }.look_at(tx, runs, &dags).await
     }
 
     /// The moment of the decisions: not before what they are about, or a task would seem to have started before the one that
@@ -133,12 +142,16 @@ impl Pass<'_> {
         youngest.filter(|touched| *touched <= Utc::now()).map_or(self.now, |touched| touched.max(self.now))
     }
 
-    async fn look_at(&self, tx: Tx, mut runs: Vec<RunSnapshot>) -> Result<Vec<Looked>, StoreError> {
-        let dags = judge::dags(&tx, self.bag, &runs).await?;
-        let renewed = self.follow_new_versions(&tx, &mut runs, &dags).await?;
+    async fn look_at(
+        &self,
+        tx: Tx,
+        mut runs: Vec<RunSnapshot>,
+        dags: &[Option<Arc<CachedDag>>],
+    ) -> Result<Vec<Looked>, StoreError> {
+        let renewed = self.follow_new_versions(&tx, &mut runs, dags).await?;
         let mut looked = Vec::with_capacity(runs.len());
         let mut left = self.most_changes;
-        for (run, dag) in runs.iter_mut().zip(&dags) {
+        for (run, dag) in runs.iter_mut().zip(dags) {
             if left == 0 && !renewed.runs.contains(&run.id) {
                 looked.push(Looked::of(run, Applied::default(), Next::NotYet));
                 continue;

@@ -70,6 +70,8 @@ pub struct Options {
     pub runs_per_pass: usize,
     /// About how many rows are changed in one transaction that examines runs.
     pub changes_per_pass: usize,
+    /// How many tasks are read of serialised Dags that are new here before what was read is used in the next round only.
+    pub tasks_read_per_pass: u64,
     /// Intervals of the periodic duties.
     pub duties: DutyIntervals,
     /// `[scheduler] task_instance_heartbeat_timeout`.
@@ -92,6 +94,8 @@ const RUNS_PER_PASS: i64 = 50;
 
 /// With more changes in one transaction, heartbeats and other runs would wait for a second.
 const CHANGES_PER_PASS: usize = 2_000;
+/// To read Dags with so many tasks may take longer than all else in a round.
+const TASKS_READ_PER_PASS: u64 = 5_000;
 
 impl Options {
     /// Reads the settings.
@@ -117,6 +121,7 @@ impl Options {
             reexamine: duration(&keys::slipstream::REEXAMINE_INTERVAL),
             runs_per_pass: usize::try_from(runs_per_pass).unwrap_or(usize::MAX),
             changes_per_pass: CHANGES_PER_PASS,
+            tasks_read_per_pass: TASKS_READ_PER_PASS,
             duties: DutyIntervals::from_config(config),
             heartbeat_timeout: duration(&keys::scheduler::TASK_INSTANCE_HEARTBEAT_TIMEOUT),
             queued_timeout: duration(&keys::scheduler::TASK_QUEUED_TIMEOUT),

@@ -14,24 +14,37 @@ use super::look_around::later;
 
 /// Runs with fewer task instances do not rest: to look at them costs next to nothing.
 const SMALL: usize = 100;
-/// How long a run rests for each of its task instances.
+/// How long a run rests for each of its task instances, the first time; then twice as long each time in a row.
 const PER_TI: Duration = Duration::from_micros(100);
 /// How long a run rests at most.
 const LONGEST: Duration = Duration::from_millis(50);
 
 /// Which runs rest, until when.
 #[derive(Debug, Default)]
-pub(super) struct Resting(HashMap<RunKey, (i64, DateTime<Utc>)>);
+pub(super) struct Resting(HashMap<RunKey, Rest>);
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// `dag_run.id`.
+    run: i64,
+    time: Duration,
+    until: DateTime<Utc>,
+}
+
+/// A rest that is so long over does not count for the next one.
+const IN_A_ROW: Duration = Duration::from_millis(200);
 
 impl Resting {
     /// A look at a run with so many task instances found nothing to do.
     pub(super) fn rest(&mut self, key: RunKey, run: i64, tis: usize, now: DateTime<Utc>) {
-        if tis >= SMALL {
-            let time = PER_TI.saturating_mul(u32::try_from(tis).unwrap_or(u32::MAX)).min(LONGEST);
-            // Of runs that another scheduler ends we hear no more.
-            self.0.retain(|_, (_, until)| *until > now);
-            self.0.insert(key, (run, later(now, time)));
+        if tis < SMALL {
+            return;
         }
+        let first = PER_TI.saturating_mul(u32::try_from(tis).unwrap_or(u32::MAX));
+        // Of runs that another scheduler ends we hear no more.
+        self.0.retain(|_, rest| later(rest.until, IN_A_ROW) > now);
+        let time = self.0.get(&key).map_or(first, |rest| rest.time * 2).min(LONGEST);
+        self.0.insert(key, Rest { run, time, until: later(now, time) });
     }
 
     /// A look at a run changed something, or the run has ended.
@@ -40,13 +53,8 @@ impl Resting {
     }
 
     /// The run's `dag_run.id` and until when it rests, if it does.
-    pub(super) fn until(&mut self, key: &RunKey, now: DateTime<Utc>) -> Option<(i64, DateTime<Utc>)> {
-        let (run, until) = *self.0.get(key)?;
-        if until > now {
-            return Some((run, until));
-        }
-        self.0.remove(key);
-        None
+    pub(super) fn until(&self, key: &RunKey, now: DateTime<Utc>) -> Option<(i64, DateTime<Utc>)> {
+        self.0.get(key).filter(|rest| rest.until > now).map(|rest| (rest.run, rest.until))
     }
 }
 
@@ -67,9 +75,18 @@ mod tests {
         resting.rest(key("huge"), 3, 1_000_000, now);
         assert_eq!(resting.until(&key("small"), now), None);
         assert_eq!(resting.until(&key("large"), now), Some((2, later(now, Duration::from_millis(10)))));
-        assert_eq!(resting.until(&key("large"), later(now, Duration::from_millis(10))), None);
+        let after = later(now, Duration::from_millis(10));
+        assert_eq!(resting.until(&key("large"), after), None);
+        resting.rest(key("large"), 2, 100, after);
+        assert_eq!(resting.until(&key("large"), after), Some((2, later(after, Duration::from_millis(20)))));
         assert_eq!(resting.until(&key("huge"), now), Some((3, later(now, LONGEST))));
         resting.wake(&key("huge"));
         assert_eq!(resting.until(&key("huge"), now), None);
+        let much_later = later(now, Duration::from_secs(1));
+        resting.rest(key("large"), 2, 100, much_later);
+        assert_eq!(
+            resting.until(&key("large"), much_later),
+            Some((2, later(much_later, Duration::from_millis(10))))
+        );
     }
 }

@@ -152,6 +152,23 @@ fn a_run_of_many_tasks_is_carried_on_in_portions_and_lets_others_in_between() {
 }
 
 #[test]
+fn to_read_a_large_dag_is_enough_for_one_round() {
+    on_each_database(async |db| {
+        let version = dag(db, &["a", "b", "c"].map(|name| (name, &[][..], empty()))).await;
+        run(db, version, &["a", "b", "c"].map(waiting)).await;
+        let (mut scheduler, _home) = scheduler(db, 4).await;
+        scheduler.options.tasks_read_per_pass = 3;
+
+        scheduler.tick_now().await.unwrap();
+        assert_eq!(state(db, "a").await, None);
+        assert!(scheduler.agenda.has_work());
+
+        scheduler.tick_now().await.unwrap();
+        assert_eq!(run_state(db).await, "success");
+    });
+}
+
+#[test]
 fn ready_tasks_are_queued_as_far_as_there_are_slots() {
     on_each_database(async |db| {
         let version = dag(

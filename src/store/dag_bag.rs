@@ -59,6 +59,7 @@ struct Entry {
 struct Cache {
     entries: HashMap<Uuid, Entry>,
     clock: u64,
+    tasks_read: u64,
 }
 
 /// The versions parsed so far. Cheap to clone; all clones share them.
@@ -166,6 +167,11 @@ impl DagBag {
         streaming.map(|dag| dag.dag.dag_id.clone()).collect()
     }
 
+    /// How many tasks were read so far, of all versions together.
+    pub fn tasks_read(&self) -> u64 {
+        self.lock().tasks_read
+    }
+
     async fn fetch<C: Conn>(
         &self,
         conn: &C,
@@ -226,6 +232,7 @@ impl Cache {
             self.entries.remove(&oldest);
         }
         self.clock += 1;
+        self.tasks_read += dag.as_ref().map_or(0, |dag| dag.dag.tasks.len() as u64);
         self.entries.insert(id, Entry { hash, used: self.clock, dag });
     }
 

@@ -6,15 +6,27 @@ use serde_json::{Map, Value};
 
 use super::graph::Graph;
 use super::read_task::Defaults;
+use super::value::Texts;
 use super::{Dag, DagCallbacks, DagError, Group, GroupIndex, Task, TaskIndex, value};
 use super::{feeds, read_group, read_task, scope, weight};
 use crate::event::Declared;
 use crate::ids::TaskId;
 
-/// What the parts of the reader share: the Dag's name for messages, and where each task is.
+/// What the parts of the reader share: the Dag's name for messages, where each task is, and texts that tasks have in common.
 pub(super) struct Names {
     pub(super) dag_id: String,
     pub(super) by_id: HashMap<TaskId, TaskIndex>,
+    pub(super) texts: Texts,
+}
+
+/// A task as the place of an error.
+#[derive(Clone, Copy)]
+pub(super) struct InTask<'a>(pub(super) &'a str);
+
+impl From<InTask<'_>> for String {
+    fn from(task: InTask<'_>) -> Self {
+        format!("task `{}`", task.0)
+    }
 }
 
 impl Names {
@@ -48,7 +60,8 @@ pub(super) fn dag(data: &Value) -> Result<Dag, DagError> {
         .filter(|task| value::type_of(task) == Some("operator"))
         .filter_map(|task| value::unwrap(task).as_object())
         .collect();
-    let mut names = Names { dag_id: dag_id.to_owned(), by_id: HashMap::with_capacity(encoded.len()) };
+    let by_id = HashMap::with_capacity(encoded.len());
+    let mut names = Names { dag_id: dag_id.to_owned(), by_id, texts: Texts::default() };
     for (index, task) in (0..).map(TaskIndex).zip(&encoded) {
         let task_id =
             task.get("task_id").and_then(Value::as_str).ok_or_else(|| names.missing("task_id", "a task"))?;

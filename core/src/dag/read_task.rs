@@ -5,8 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::read::Names;
+use super::read::{InTask, Names};
 use super::task::{Email, PastDependence, Retry, StartTrigger, Task, TaskCallbacks, Traits};
+use super::value::Texts;
 use super::{DagError, ExpandInput, GroupIndex, TaskIndex, TriggerRule, WeightRule, read_expand, value};
 use crate::event::TaskEvents;
 
@@ -25,6 +26,7 @@ struct Fields<'a> {
     own: &'a Map<String, Value>,
     partial: Option<&'a Map<String, Value>>,
     client: &'a Map<String, Value>,
+    texts: &'a Texts,
 }
 
 impl<'a> Fields<'a> {
@@ -47,19 +49,21 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&self, name: &str, default: &str) -> Arc<str> {
-        value::text(self.get(name)).unwrap_or_else(|| default.into())
+        self.shared(self.get(name)).unwrap_or_else(|| self.texts.shared(default))
+    }
+
+    /// A text that other tasks are likely to have as well; `None` for null and anything else.
+    fn shared(&self, value: &Value) -> Option<Arc<str>> {
+        value::unwrap(value).as_str().map(|text| self.texts.shared(text))
     }
 
     fn number(&self, name: &str, default: i64) -> i64 {
         value::integer(value::unwrap(self.get(name))).unwrap_or(default)
     }
 
-    fn callback(&self, kind: &str) -> bool {
-        self.flag(&format!("has_on_{kind}_callback")) || self.flag(&format!("on_{kind}_callback"))
-    }
-
-    fn filled(&self, name: &str, old_name: &str) -> bool {
-        self.flag(name) || self.flag(old_name)
+    /// What has two names, of which one is enough.
+    fn either(&self, name: &str, other_name: &str) -> bool {
+        self.flag(name) || self.flag(other_name)
     }
 }
 
@@ -69,14 +73,16 @@ pub(super) fn task(
     names: &Names,
 ) -> Result<Task, DagError> {
     let task_id = encoded.get("task_id").and_then(Value::as_str).unwrap_or_default();
-    let place = format!("task `{task_id}`");
+    let place = InTask(task_id);
     let fields = Fields {
         own: encoded,
         partial: encoded.get("partial_kwargs").and_then(Value::as_object),
         client: defaults.client,
+        texts: &names.texts,
     };
-    let expand_input = mapped_over(encoded, names, &place)?;
-    let task_type = value::text(fields.own("task_type")).unwrap_or_else(|| "BaseOperator".into());
+    let expand_input = mapped_over(encoded, names, place)?;
+    let task_type =
+        fields.shared(fields.own("task_type")).unwrap_or_else(|| names.texts.shared("BaseOperator"));
     let display = if expand_input.is_some() {
         fields.get("task_display_name")
     } else {
@@ -86,11 +92,11 @@ pub(super) fn task(
     Ok(Task {
         task_id: task_id.into(),
         display_name: value::text(display).filter(|name| !name.is_empty()).unwrap_or_else(|| task_id.into()),
-        operator_name: value::text(fields.own("_operator_name")).unwrap_or_else(|| task_type.clone()),
+        operator_name: fields.shared(fields.own("_operator_name")).unwrap_or_else(|| task_type.clone()),
         task_type,
         owner: fields.text("owner", "airflow"),
         upstream: Vec::new(),
-        downstream: downstream(encoded, names, &place)?,
+        downstream: downstream(encoded, names, place)?,
         group: GroupIndex::ROOT,
         needs_expansion: match encoded.get("_needs_expansion") {
             Some(flag) => value::truth(flag),
@@ -104,11 +110,11 @@ pub(super) fn task(
         own_weight,
         weight_rule: WeightRule::from_name(&fields.text("weight_rule", "downstream")),
         priority_weight: clamp(own_weight),
-        executor: value::text(fields.get("executor")),
+        executor: fields.shared(fields.get("executor")),
         executor_config: Some(fields.get("executor_config")).filter(|config| value::truth(config)).cloned(),
         slipstream: TaskEvents::read(fields.get("executor_config")).map(Arc::new),
         execution_timeout: value::duration(fields.get("execution_timeout")),
-        run_as_user: value::text(fields.get("run_as_user")),
+        run_as_user: fields.shared(fields.get("run_as_user")),
         start_date: value::date(fields.own("start_date")).or(defaults.start_date),
         end_date: value::date(fields.own("end_date")).or(defaults.end_date),
         past: PastDependence {
@@ -120,11 +126,11 @@ pub(super) fn task(
         max_active_tis_per_dagrun: value::integer(value::unwrap(fields.get("max_active_tis_per_dagrun"))),
         traits: traits(&fields),
         callbacks: TaskCallbacks {
-            on_execute: fields.callback("execute"),
-            on_failure: fields.callback("failure"),
-            on_retry: fields.callback("retry"),
-            on_success: fields.callback("success"),
-            on_skipped: fields.callback("skipped"),
+            on_execute: fields.either("has_on_execute_callback", "on_execute_callback"),
+            on_failure: fields.either("has_on_failure_callback", "on_failure_callback"),
+            on_retry: fields.either("has_on_retry_callback", "on_retry_callback"),
+            on_success: fields.either("has_on_success_callback", "on_success_callback"),
+            on_skipped: fields.either("has_on_skipped_callback", "on_skipped_callback"),
         },
         email: email(&fields),
         start_trigger: start_trigger(encoded),
@@ -135,17 +141,21 @@ pub(super) fn task(
 fn mapped_over(
     encoded: &Map<String, Value>,
     names: &Names,
-    place: &str,
+    place: InTask<'_>,
 ) -> Result<Option<ExpandInput>, DagError> {
     if !encoded.get("_is_mapped").is_some_and(value::truth) {
         return Ok(None);
     }
     let attribute = encoded.get("_expand_input_attr").and_then(Value::as_str).unwrap_or("expand_input");
     let input = encoded.get(attribute).ok_or_else(|| names.missing("expand_input", place))?;
-    read_expand::expand_input(input, names, place).map(Some)
+    read_expand::expand_input(input, names, &String::from(place)).map(Some)
 }
 
-fn downstream(encoded: &Map<String, Value>, names: &Names, place: &str) -> Result<Vec<TaskIndex>, DagError> {
+fn downstream(
+    encoded: &Map<String, Value>,
+    names: &Names,
+    place: InTask<'_>,
+) -> Result<Vec<TaskIndex>, DagError> {
     let ids = encoded.get("downstream_task_ids").or_else(|| encoded.get("_downstream_task_ids"));
     let ids = ids.map(value::unwrap).and_then(Value::as_array);
     let mut tasks = ids
@@ -177,14 +187,13 @@ fn traits(fields: &Fields<'_>) -> Traits {
     Traits {
         is_setup: fields.flag("is_setup"),
         is_teardown: fields.flag("is_teardown"),
-        on_failure_fail_dagrun: fields.flag("on_failure_fail_dagrun")
-            || fields.flag("_on_failure_fail_dagrun"),
+        on_failure_fail_dagrun: fields.either("on_failure_fail_dagrun", "_on_failure_fail_dagrun"),
         is_empty: value::truth(fields.own("_is_empty")),
         is_sensor: value::truth(fields.own("_is_sensor")),
         reschedule: value::truth(fields.own("reschedule")),
         can_skip_downstream: value::truth(fields.own("_can_skip_downstream")),
-        has_inlets: fields.filled("inlets", "_inlets"),
-        has_outlets: fields.filled("outlets", "_outlets"),
+        has_inlets: fields.either("inlets", "_inlets"),
+        has_outlets: fields.either("outlets", "_outlets"),
     }
 }
 

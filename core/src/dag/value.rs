@@ -1,5 +1,7 @@
 //! Reading single values of the serialized form.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,6 +40,23 @@ pub(super) fn truth(value: &Value) -> bool {
 /// A text; `None` for null and anything else.
 pub(super) fn text(value: &Value) -> Option<Arc<str>> {
     unwrap(value).as_str().map(Into::into)
+}
+
+/// Texts that many tasks of a Dag share (pools, queues, owners, classes), each of them once.
+#[derive(Default)]
+pub(super) struct Texts(RefCell<HashSet<Arc<str>>>);
+
+impl Texts {
+    /// The text, in the memory that everyone who asked for it shares.
+    pub(super) fn shared(&self, text: &str) -> Arc<str> {
+        let mut known = self.0.borrow_mut();
+        if let Some(shared) = known.get(text) {
+            return shared.clone();
+        }
+        let shared: Arc<str> = text.into();
+        known.insert(shared.clone());
+        shared
+    }
 }
 
 /// Seconds as a duration of whole microseconds; `None` for what is no number or too large.

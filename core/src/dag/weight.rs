@@ -32,8 +32,9 @@ fn assign_where(
     let mut users: Vec<usize> = tasks.iter().map(|task| behind(task).len()).collect();
     let mut relatives: Vec<Option<TaskSet>> = vec![None; tasks.len()];
     for index in order {
-        let mut set = TaskSet::new(tasks.len());
-        for relative in ahead(&tasks[index.at()]) {
+        let direct = ahead(&tasks[index.at()]);
+        let mut set = TaskSet::new(if direct.is_empty() { 0 } else { tasks.len() });
+        for relative in direct {
             set.insert(*relative);
             if let Some(further) = &relatives[relative.at()] {
                 set.extend(further);

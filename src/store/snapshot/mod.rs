@@ -67,12 +67,12 @@ pub enum Pausing {
 }
 
 /// Locks and reads those of the named runs that may be examined now: running, due, of a Dag that is neither paused nor
-/// stale, and not locked by another scheduler. Task instances are read too. Of the runs that have just been started here
-/// (`launched`) it does not matter whether their Dag was paused meanwhile.
+/// stale, and not locked by another scheduler. Of the runs that have just been started here (`launched`) it does not matter
+/// whether their Dag was paused meanwhile. Their task instances are left to [`load_task_instances`].
 ///
 /// # Errors
 /// As any statement.
-pub async fn load_runs(
+pub async fn lock_runs(
     tx: &Tx,
     ids: &BTreeSet<i64>,
     keys: &BTreeSet<(DagId, RunId)>,
@@ -116,7 +116,6 @@ pub async fn load_runs(
     // A run that several backfills have processed is found once for each.
     let mut seen = BTreeSet::new();
     runs.retain(|run| seen.insert(run.id));
-    load_task_instances(tx, &mut runs).await?;
     Ok(runs)
 }
 
@@ -173,7 +172,7 @@ fn read_run(row: &Row) -> Result<RunSnapshot, StoreError> {
     })
 }
 
-/// Reads the task instances of these runs again, after some were added or changed.
+/// Reads the task instances of these runs, also again after some were added or changed.
 ///
 /// # Errors
 /// As any statement.
