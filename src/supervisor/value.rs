@@ -131,11 +131,29 @@ fn iso_parts(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
     Some(total)
 }
 
+/// What becomes of a number that is not finite, for which JSON has no form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotFinite {
+    /// It is an error, as in Python's `json`.
+    Refused,
+    /// It is `null`, as pydantic writes it.
+    Null,
+}
+
 /// JSON of a message's value. Times become text, as pydantic makes them.
 ///
 /// # Errors
 /// Why it has no JSON form: bytes, keys that are not text, numbers that are not finite.
 pub fn to_json(value: &Value) -> Result<Json, NoJson> {
+    json_of(value, NotFinite::Refused)
+}
+
+fn json_of(value: &Value, not_finite: NotFinite) -> Result<Json, NoJson> {
+    let float = |number: f64| match (serde_json::Number::from_f64(number), not_finite) {
+        (Some(number), _) => Ok(Json::Number(number)),
+        (None, NotFinite::Null) => Ok(Json::Null),
+        (None, NotFinite::Refused) => Err(NoJson::NotFinite),
+    };
     Ok(match value {
         Value::Nil => Json::Null,
         Value::Boolean(value) => Json::Bool(*value),
@@ -144,20 +162,22 @@ pub fn to_json(value: &Value) -> Result<Json, NoJson> {
             (None, Some(number)) => Json::from(number),
             (None, None) => return Err(NoJson::holds("holds a number that is out of range")),
         },
-        Value::F32(number) => finite(f64::from(*number))?,
-        Value::F64(number) => finite(*number)?,
+        Value::F32(number) => float(f64::from(*number))?,
+        Value::F64(number) => float(*number)?,
         Value::String(text) => match text.as_str() {
             Some(text) => Json::from(text),
             None => return Err(NoJson::holds("holds text that is not UTF-8")),
         },
-        Value::Array(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
+        Value::Array(items) => {
+            Json::Array(items.iter().map(|item| json_of(item, not_finite)).collect::<Result<_, _>>()?)
+        }
         Value::Map(members) => {
             let mut object = serde_json::Map::with_capacity(members.len());
             for (key, value) in members {
                 let Some(key) = key.as_str() else {
                     return Err(NoJson::Holds(format!("holds the key `{key}`, which is not text")));
                 };
-                object.insert(key.to_owned(), to_json(value)?);
+                object.insert(key.to_owned(), json_of(value, not_finite)?);
             }
             Json::Object(object)
         }
@@ -167,10 +187,6 @@ pub fn to_json(value: &Value) -> Result<Json, NoJson> {
         },
         Value::Binary(_) => return Err(NoJson::holds("holds bytes, which JSON cannot")),
     })
-}
-
-fn finite(number: f64) -> Result<Json, NoJson> {
-    serde_json::Number::from_f64(number).map(Json::Number).ok_or(NoJson::NotFinite)
 }
 
 /// A message's value from JSON.
@@ -397,13 +413,23 @@ impl<'a> Fields<'a> {
 
     /// Any value as JSON; JSON `null` when it is missing.
     pub fn json(&self, field: &str) -> Result<Json, BadMessage> {
-        match self.get(field) {
-            Some(value) => to_json(value).map_err(|why| match why {
-                NoJson::NotFinite => BadMessage::NotFinite,
-                NoJson::Holds(what) => self.bad(field, what),
-            }),
-            None => Ok(Json::Null),
-        }
+        self.json_field(field, NotFinite::Refused)
+    }
+
+    /// As [`Fields::json`], with `null` for numbers that are not finite: as a model of Airflow's API client is written.
+    ///
+    /// # Errors
+    /// As [`Fields::json`], but for those numbers.
+    pub fn json_with_nulls(&self, field: &str) -> Result<Json, BadMessage> {
+        self.json_field(field, NotFinite::Null)
+    }
+
+    fn json_field(&self, field: &str, not_finite: NotFinite) -> Result<Json, BadMessage> {
+        let Some(value) = self.get(field) else { return Ok(Json::Null) };
+        json_of(value, not_finite).map_err(|why| match why {
+            NoJson::NotFinite => BadMessage::NotFinite,
+            NoJson::Holds(what) => self.bad(field, what),
+        })
     }
 }
 
@@ -452,6 +478,8 @@ mod tests {
     #[test]
     fn what_json_cannot_hold_is_refused_with_the_reason() {
         assert_eq!(to_json(&Value::from(f64::NAN)), Err(NoJson::NotFinite));
+        let nested = Value::Array(vec![Value::from(f64::INFINITY), Value::from(1)]);
+        assert_eq!(json_of(&nested, NotFinite::Null), Ok(serde_json::json!([null, 1])));
         let Err(NoJson::Holds(what)) = to_json(&Value::Map(vec![(1.into(), 2.into())])) else {
             panic!("a number is no key")
         };

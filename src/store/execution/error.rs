@@ -64,6 +64,30 @@ impl Refusal {
         Self { status: 422, detail }
     }
 
+    /// 422 for an empty parameter of a path or query, as the API's validation words it.
+    pub fn empty(place: &str, parameter: &str) -> Self {
+        let detail = json!([{
+            "type": "string_too_short",
+            "loc": [place, parameter],
+            "msg": "String should have at least 1 character",
+            "input": "",
+            "ctx": {"min_length": 1},
+        }]);
+        Self { status: 422, detail }
+    }
+
+    /// 422 for a field of a body that has no value, as the API's validation words it.
+    pub fn null(field: &str) -> Self {
+        let detail = json!([{
+            "type": "value_error",
+            "loc": ["body", field],
+            "msg": format!("Value error, {field} cannot be null"),
+            "input": null,
+            "ctx": {"error": {}},
+        }]);
+        Self { status: 422, detail }
+    }
+
     /// Adds a member to the detail.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Json>) -> Self {

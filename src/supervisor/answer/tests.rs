@@ -412,6 +412,36 @@ fn a_value_that_a_column_cannot_hold_is_the_tasks_own_fault() {
 }
 
 #[test]
+fn a_state_store_refuses_what_airflows_api_refuses() {
+    block_on(async {
+        let (_directory, db) = testing::sqlite().await;
+        let ti = one_task(&db, TaskState::Running).await;
+        let of_task = |kind| Message::new(kind).with("ti_id", ti.to_string().as_str());
+        for (body, place) in [
+            (of_task("GetTaskStateStore").with("key", ""), json!(["path", "key"])),
+            (of_task("DeleteTaskStateStore").with("key", ""), json!(["path", "key"])),
+            (of_task("SetTaskStateStore").with("key", "k").with("value", f64::NAN), json!(["body", "value"])),
+            (
+                Message::new("GetAssetStateStoreByName").with("name", "a").with("key", ""),
+                json!(["query", "key"]),
+            ),
+        ] {
+            let answer = task(&db, ti).answer(&body.done()).await;
+            let detail = &super::super::value::to_json(&answer.error.unwrap()).unwrap()["detail"];
+            assert_eq!(detail["status_code"], 422);
+            assert_eq!(detail["detail"]["detail"][0]["loc"], place);
+        }
+        let holds_one = rmpv::Value::Array(vec![f64::NAN.into(), 1.into()]);
+        let body = of_task("SetTaskStateStore").with("key", "k").with("value", holds_one);
+        assert!(task(&db, ti).answer(&body.done()).await.error.is_none());
+        assert_eq!(
+            first(&db, "SELECT value FROM task_state_store").await.text("value").unwrap(),
+            "[null, 1]"
+        );
+    });
+}
+
+#[test]
 fn a_previous_run_is_found_by_its_date() {
     block_on(async {
         let (_directory, db) = testing::sqlite().await;
