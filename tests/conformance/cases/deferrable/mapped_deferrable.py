@@ -46,7 +46,7 @@ class Opens(BaseSensorOperator):
 with DAG("mapped_deferrable", schedule=None):
     waits = Waits.partial(task_id="waits", retries=1, retry_delay=timedelta(0)).expand(what=["event", "again", "third", "raise"])
     Waits.partial(task_id="ends").expand(what=["success", "failed", "skipped"])
-    Opens.partial(task_id="opens", mode="reschedule", poke_interval=3, timeout=8, soft_fail=True).expand(name=["never", "at_once"])
+    Opens.partial(task_id="opens", mode="reschedule", poke_interval=8, timeout=12, soft_fail=True).expand(name=["never", "at_once"])
 
     @task(trigger_rule="all_done")
     def after(values):

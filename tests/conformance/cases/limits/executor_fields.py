@@ -35,7 +35,7 @@ with DAG("executor_fields", schedule=None):
     t.override(task_id="by_name", executor="LocalExecutor")()
     t.override(task_id="by_class", executor="airflow.executors.local_executor.LocalExecutor")()
     t.override(task_id="by_queue", queue="of my own")()
-    t.override(task_id="by_config", executor_config={"KubernetesExecutor": {"image": "x"}, "n": [1, {"a": None}]})()
+    t.override(task_id="by_config", executor_config={"n": [1, {"a": None}], "KubernetesExecutor": {"image": "x"}})()
     t.override(task_id="by_user", run_as_user=getpass.getuser())()
     t.override(task_id="by_pool", pool="executor_fields_all", pool_slots=1000)()
     EmptyOperator(task_id="empty", executor="LocalExecutor", queue="q")

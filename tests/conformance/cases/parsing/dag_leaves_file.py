@@ -10,6 +10,7 @@ CASE = {
         {"wait_ti": {"dag": "dag_leaves_file__two", "task": "held", "state": "running"}},
         {"wait_sql": {"sql": "select count(*) from task_instance where dag_id='dag_leaves_file__sched' and state='running'", "equals": 1}},
         {"witness": {"lines": 3}},
+        {"sleep": 12},
         {"delete_file": "dag_leaves_file__b.py"},
         {"write_file": {"file": "dag_leaves_file__a.py", "text": "from airflow.sdk import DAG, task\nfrom conformance_witness import gate, say\nfor n in ('one',):\n    with DAG(f'dag_leaves_file__{n}', schedule=None):\n        @task\n        def held():\n            say('dag_leaves_file', 'in') or gate('dag_leaves_file')\n        @task\n        def below():\n            pass\n        held() >> below()\n"}},
         {"wait_sql": {"sql": "select count(*) from dag where dag_id in ('dag_leaves_file__two', 'dag_leaves_file__sched') and is_stale", "equals": 2}},
