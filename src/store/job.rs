@@ -133,7 +133,9 @@ pub async fn complete(db: &Db, id: JobId, end: JobEnd, now: DateTime<Utc>) -> Re
     Ok(())
 }
 
-/// Whether the newest job of this type on this machine runs and has shown itself within `threshold`.
+/// Whether the newest job of this type on this machine runs and has shown itself within `threshold`. A job that runs comes
+/// before those that have ended (`most_recent_job` in `airflow/jobs/job.py`): where the clock was set back, an ended one may
+/// seem to be the newest for hours.
 ///
 /// # Errors
 /// As any query.
@@ -147,7 +149,7 @@ pub async fn is_alive(
     let sql = db
         .sql(
             "SELECT state, latest_heartbeat FROM job WHERE job_type = ? AND hostname = ? \
-             ORDER BY latest_heartbeat DESC LIMIT 1",
+             ORDER BY CASE WHEN state = 'running' THEN 0 ELSE 1 END, latest_heartbeat DESC LIMIT 1",
         )
         .bind(job_type.as_str())
         .bind(hostname);
@@ -174,6 +176,20 @@ mod tests {
             assert_eq!(heartbeat(db, id, late).await.unwrap(), Beat::Revived);
             assert!(is_alive(db, JobType::Scheduler, "here", minute, late).await.unwrap());
             assert_eq!(heartbeat(db, id, late).await.unwrap(), Beat::Running);
+            test.drop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_ended_before_the_clock_was_set_back_hides_none_that_runs() {
+        for test in TestDb::all().await {
+            let db = &test.db;
+            let now = Utc::now();
+            let before = start(db, JobType::Scheduler, "here", now).await.unwrap();
+            complete(db, before, JobEnd::Success, now).await.unwrap();
+            let set_back = now - TimeDelta::hours(1);
+            start(db, JobType::Scheduler, "here", set_back).await.unwrap();
+            assert!(is_alive(db, JobType::Scheduler, "here", TimeDelta::minutes(1), set_back).await.unwrap());
             test.drop().await;
         }
     }
