@@ -175,7 +175,7 @@ impl Default for Settings {
             sort_mode: SortMode::ModifiedTime,
             heartbeat_interval: seconds(5),
             min_update_interval: seconds(30),
-            max_parse_age: seconds(600),
+            max_parse_age: seconds(1_800),
             log_directory: PathBuf::from("logs/dag_processor"),
             log_to: LogTarget::File,
             folder_mode: 0o775,

@@ -15,7 +15,7 @@ keys! { "slipstream":
     /// How long the process of an executor (all but LocalExecutor) may say nothing before it is replaced.
     EXECUTOR_TIMEOUT: Duration = "executor_timeout", Duration::from_secs(120);
     /// After how long a Dag file that did not change is executed again.
-    MAX_PARSE_AGE: Duration = "max_parse_age", Duration::from_secs(600);
+    MAX_PARSE_AGE: Duration = "max_parse_age", Duration::from_secs(1_800);
     /// Most Dag files that are kept parsed for their next tasks, each in a process of its own; 0: each task parses its file.
     PREPARED_DAG_FILES: i64 = "prepared_dag_files", 8;
     /// How often the database is asked for what others changed.
