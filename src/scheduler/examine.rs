@@ -47,6 +47,7 @@ impl Scheduler {
     ) -> Result<(), StoreError> {
         match self.look_at_all(ids, keys, pausing, now).await {
             Ok(looked) => {
+                self.only_read = !looked.is_empty() && looked.iter().all(|look| look.next == Next::NotYet);
                 if pausing == Pausing::Unpaused && looked.len() < ids.len() + keys.len() {
                     // One of them may be of a paused Dag, and have ended.
                     self.timers.hasten(Duty::PausedDags, now + PAUSED_SOON);
@@ -113,7 +114,8 @@ impl Scheduler {
             job: self.job.0,
             options: self.options.decisions,
             most_changes: self.options.changes_per_pass,
-            most_reading: self.options.tasks_read_per_pass,
+            // Not twice in a row: what was read may have had to make room for what was read after it.
+            most_reading: if self.only_read { u64::MAX } else { self.options.tasks_read_per_pass },
             encrypt: &self.fernet,
             unixname: &self.unixname,
             pausing,

@@ -16,6 +16,7 @@ use crate::executor::local::{LocalExecutor, LocalOptions};
 use crate::executor::place::Place;
 use crate::executor::{Executors, Report, WorkEvent};
 use crate::runtime::EventWake;
+use crate::store::dag_bag::DagBag;
 use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
 use crate::store::{Conn, Db};
 
@@ -163,6 +164,8 @@ fn to_read_a_large_dag_is_enough_for_one_round() {
         assert_eq!(state(db, "a").await, None);
         assert!(scheduler.agenda.has_work());
 
+        // Also when it has to be read again.
+        scheduler.bag = DagBag::of_scheduler();
         scheduler.tick_now().await.unwrap();
         assert_eq!(run_state(db).await, "success");
     });

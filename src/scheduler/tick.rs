@@ -89,6 +89,8 @@ pub struct Scheduler {
     pub(super) seen: Seen,
     pub(super) launched: Launched,
     pub(super) resting: Resting,
+    /// The last pass over running runs ended when their Dags had been read.
+    pub(super) only_read: bool,
     pub(super) create: CreateOptions,
     pub(super) answers: CustomAnswers,
     pub(super) fernet: FernetKeys,
@@ -176,6 +178,7 @@ impl Scheduler {
             seen: Seen::default(),
             launched: Launched::default(),
             resting: Resting::default(),
+            only_read: false,
             create,
             answers: CustomAnswers::new(),
             fernet,
