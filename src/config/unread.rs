@@ -35,7 +35,6 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("workers", "state_store_backend", ""),
     ("workers", "missing_dag_retries", "3"),
     ("workers", "missing_dag_retry_delay", "60"),
-    ("connection_test", "max_concurrency", "4"),
     ("state_store", "backend", "airflow.state.metastore.MetastoreBackend"),
     ("state_store", "default_retention_days", "30"),
     ("state_store", "state_cleanup_batch_size", "0"),

@@ -51,6 +51,15 @@ pub enum WorkEvent {
         /// `task_instance.id` of each.
         tis: Vec<Uuid>,
     },
+    /// A test of a connection is over. What came of it is in the database.
+    ConnectionTested {
+        /// `connection_test_request.id`.
+        id: Uuid,
+        /// How its supervision ended.
+        report: Report,
+        /// Why it could not be run.
+        info: Option<String>,
+    },
     /// A callback's process has started: its row goes to `running`.
     CallbackStarted {
         /// `callback.id`.

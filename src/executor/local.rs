@@ -174,7 +174,7 @@ impl LocalExecutor {
     pub fn held_tasks(&self) -> HashSet<Uuid> {
         let id = |key: &WorkloadKey| match key {
             WorkloadKey::Task { ti_id, .. } => Some(*ti_id),
-            WorkloadKey::Callback { .. } => None,
+            WorkloadKey::Callback { .. } | WorkloadKey::ConnectionTest { .. } => None,
         };
         self.held.lock().work.keys().filter_map(id).collect()
     }
@@ -418,6 +418,9 @@ fn ended(event: &ExecutorEvent) -> Option<WorkloadKey> {
             Some(WorkloadKey::Task { ti_id: *ti_id, try_number: key.try_number })
         }
         ExecutorEvent::Work(WorkEvent::CallbackEnded { id, .. }) => Some(WorkloadKey::Callback { id: *id }),
+        ExecutorEvent::Work(WorkEvent::ConnectionTested { id, .. }) => {
+            Some(WorkloadKey::ConnectionTest { id: *id })
+        }
         ExecutorEvent::Work(
             WorkEvent::CallbackStarted { .. }
             | WorkEvent::Placed { .. }

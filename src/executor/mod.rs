@@ -19,5 +19,5 @@ pub use log_path::{LogTemplate, LogTemplateError};
 pub use place::Place;
 pub use set::{Executor, Executors, Reports};
 pub use workload::{
-    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, Workload, WorkloadKey, WorkloadTi,
+    BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, TestConnection, Workload, WorkloadKey, WorkloadTi,
 };

@@ -13,6 +13,8 @@ pub enum Workload {
     ExecuteTask(ExecuteTask),
     /// A callback that was asked to run on an executor (deadline alerts).
     ExecuteCallback(ExecuteCallback),
+    /// A test of a connection that somebody asked for in the UI.
+    TestConnection(TestConnection),
 }
 
 /// What names a workload for good: starting the same key twice must not run it twice.
@@ -29,6 +31,11 @@ pub enum WorkloadKey {
     /// A callback.
     Callback {
         /// `callback.id`.
+        id: Uuid,
+    },
+    /// A test of a connection.
+    ConnectionTest {
+        /// `connection_test_request.id`.
         id: Uuid,
     },
 }
@@ -114,6 +121,22 @@ pub struct ExecuteCallback {
     pub callback: CallbackDto,
 }
 
+/// A test of a connection. What is to be tested stands in its row, as it may be secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestConnection {
+    /// As [`ExecuteTask::token`].
+    #[serde(default)]
+    pub token: String,
+    /// `connection_test_request.id`.
+    pub connection_test_id: Uuid,
+    /// The connection.
+    pub connection_id: String,
+    /// How long it may take, in seconds.
+    pub timeout: i64,
+    /// The queue that was asked for.
+    pub queue: Option<String>,
+}
+
 /// The part of a `callback` row that its execution needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallbackDto {
@@ -130,7 +153,7 @@ impl Workload {
     pub fn class(&self) -> Class {
         match self {
             Self::ExecuteTask(task) => task.class,
-            Self::ExecuteCallback(_) => Class::Batch,
+            Self::ExecuteCallback(_) | Self::TestConnection(_) => Class::Batch,
         }
     }
 
@@ -139,6 +162,7 @@ impl Workload {
         match self {
             Self::ExecuteTask(task) => task.ti.workload_key(),
             Self::ExecuteCallback(work) => WorkloadKey::Callback { id: work.callback.id },
+            Self::TestConnection(work) => WorkloadKey::ConnectionTest { id: work.connection_test_id },
         }
     }
 }

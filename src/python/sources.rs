@@ -22,6 +22,7 @@ sources! {
     ".rehearsal" <- "rehearsal.py",
     ".triggering" <- "triggering.py",
     ".preload" <- "preload.py",
+    ".connection_test" <- "connection_test.py",
     ".callback" <- "callback.py",
     ".callback_metrics" <- "callback_metrics.py",
     ".executor" <- "executor.py",

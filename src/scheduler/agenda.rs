@@ -34,6 +34,8 @@ pub(super) struct Agenda {
     pub(super) callbacks: bool,
     /// A deadline has passed.
     pub(super) deadlines: bool,
+    /// Somebody wants a connection tested.
+    pub(super) connection_tests: bool,
 }
 
 impl Agenda {
@@ -86,6 +88,7 @@ impl Agenda {
             || self.triggers
             || self.callbacks
             || self.deadlines
+            || self.connection_tests
     }
 
     /// Whether a run waits to be examined.
@@ -119,6 +122,7 @@ impl Agenda {
             (self.enqueue, "queue task instances"),
             (self.deadlines, "deadlines"),
             (self.callbacks, "callbacks"),
+            (self.connection_tests, "connection tests"),
         ];
         steps.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect()
     }

@@ -3,7 +3,6 @@
 //! A duty that fails is logged and comes again after its interval; it never ends the scheduler.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use slipstream_core::state::TaskState;
@@ -25,13 +24,18 @@ use crate::telemetry::metrics::{self, normal};
 #[derive(Clone, Debug)]
 pub(super) struct DutyOptions {
     /// `[connection_test] timeout`, in seconds.
-    connection_test_timeout: i64,
+    pub(super) connection_test_timeout: i64,
+    /// `[connection_test] max_concurrency`.
+    pub(super) connection_tests: i64,
 }
 
 impl DutyOptions {
     pub(super) fn from_config(config: &Config) -> Self {
         let timeout = config.get(&keys::connection_test::TIMEOUT).as_secs();
-        Self { connection_test_timeout: i64::try_from(timeout).unwrap_or(i64::MAX) }
+        Self {
+            connection_test_timeout: i64::try_from(timeout).unwrap_or(i64::MAX),
+            connection_tests: config.get(&keys::connection_test::MAX_CONCURRENCY),
+        }
     }
 }
 
@@ -76,26 +80,7 @@ impl Scheduler {
             Duty::UnreferencedTriggers => {
                 duties::unreferenced_triggers::run_once(&self.db).await?;
             }
-            Duty::ConnectionTests => {
-                self.connection_tests(now).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn connection_tests(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let timeout = self.duty_options.connection_test_timeout;
-        for test in duties::connection_tests::run_once(&self.db, timeout, now).await? {
-            metrics::incr("connection_test.reaped", &[("prior_state", test.prior_state.as_str())]);
-        }
-        if metrics::is_on() {
-            let (active, pending) = duties::connection_tests::waiting(&self.db).await?;
-            metrics::gauge("connection_test.active", active, &[]);
-            metrics::gauge("connection_test.pending", pending, &[]);
-        }
-        let began = Instant::now();
-        if duties::connection_tests::refuse_pending(&self.db, self.executors.roster(), now).await? > 0 {
-            metrics::timing("connection_test.dispatch_duration", began.elapsed(), &[]);
+            Duty::ConnectionTests => self.reap_connection_tests(now).await?,
         }
         Ok(())
     }

@@ -247,6 +247,7 @@ impl Scheduler {
         for Told { event, .. } in ended {
             let (id, state, output) = match event {
                 WorkEvent::TaskEnded { .. }
+                | WorkEvent::ConnectionTested { .. }
                 | WorkEvent::Placed { .. }
                 | WorkEvent::Revoked { .. }
                 | WorkEvent::NotAdopted { .. } => continue,

@@ -142,6 +142,7 @@ impl Scheduler {
             self.agenda.enqueue |= pending.scheduled_tis && now >= self.clocks.enqueue;
             self.agenda.callbacks |= pending.executor_callbacks;
             self.agenda.deadlines |= pending.deadlines;
+            self.agenda.connection_tests |= pending.connection_tests;
             self.agenda.create_runs |= pending.asset_events || self.is_due(now);
         }
         if now >= later(self.clocks.deep_poll, self.options.deep_poll) {

@@ -6,6 +6,7 @@
 mod agenda;
 mod commands;
 mod conclude;
+mod connection_testing;
 pub mod create_runs;
 mod custom_timetables;
 pub mod debug;

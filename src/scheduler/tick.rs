@@ -331,6 +331,8 @@ impl Scheduler {
                 }
             }
             WorkEvent::CallbackEnded { .. } => self.agenda.callbacks = true,
+            // Another may have waited for it.
+            WorkEvent::ConnectionTested { .. } => self.agenda.connection_tests = true,
             WorkEvent::Placed { .. }
             | WorkEvent::Revoked { .. }
             | WorkEvent::NotAdopted { .. }
@@ -399,6 +401,10 @@ impl Scheduler {
         if self.agenda.deadlines || self.agenda.callbacks {
             self.progress.at("deadlines and callbacks");
             passing("deadlines and callbacks", self.deadlines_and_callbacks(Utc::now()).await)?;
+        }
+        if self.agenda.connection_tests {
+            self.progress.at("connection tests");
+            passing("connection tests", self.hand_on_connection_tests(Utc::now()).await)?;
         }
         if let Some(duty) = self.timers.due(now) {
             self.progress.at(duty.name());

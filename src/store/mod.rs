@@ -10,6 +10,9 @@ pub mod audit_log;
 pub mod callbacks;
 mod candidates;
 pub mod commands;
+#[cfg(test)]
+mod connection_test_tests;
+pub mod connection_tests;
 pub mod create_run;
 pub mod critical_section;
 pub mod dag_bag;

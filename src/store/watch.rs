@@ -25,6 +25,8 @@ pub struct Pending {
     pub executor_callbacks: bool,
     /// A deadline has passed.
     pub deadlines: bool,
+    /// Somebody wants a connection tested.
+    pub connection_tests: bool,
     /// When the next time-based run is due.
     pub next_due: Option<DateTime<Utc>>,
 }
@@ -44,6 +46,7 @@ pub async fn pending<C: Conn>(conn: &C, now: DateTime<Utc>) -> Result<Pending, S
               EXISTS (SELECT 1 FROM asset_partition_dag_run WHERE created_dag_run_id IS NULL)) AS asset_events, \
              EXISTS (SELECT 1 FROM callback WHERE type = 'executor' AND state = 'pending') AS executor_callbacks, \
              EXISTS (SELECT 1 FROM deadline WHERE NOT missed AND deadline_time < ?) AS deadlines, \
+             EXISTS (SELECT 1 FROM connection_test_request WHERE state = 'pending') AS connection_tests, \
              (SELECT min(next_dagrun_create_after) FROM dag WHERE NOT is_paused AND NOT is_stale \
               AND NOT COALESCE(has_import_errors, false) AND NOT exceeds_max_non_backfill) AS next_due",
         )
@@ -56,6 +59,7 @@ pub async fn pending<C: Conn>(conn: &C, now: DateTime<Utc>) -> Result<Pending, S
         asset_events: row.bool("asset_events")?,
         executor_callbacks: row.bool("executor_callbacks")?,
         deadlines: row.bool("deadlines")?,
+        connection_tests: row.bool("connection_tests")?,
         next_due: row.time_opt("next_due")?,
     })
 }

@@ -28,8 +28,8 @@ pub(super) struct Board {
     counter: u64,
 }
 
-/// A workload that waits for a slot. The order is that of `trigger_tasks`: callbacks first, then by priority, then as they
-/// came.
+/// A workload that waits for a slot. The order is that of `trigger_tasks`: callbacks first (and tests of connections,
+/// which Airflow has last), then by priority, then as they came.
 #[derive(Debug)]
 struct Waiting {
     rank: (std::cmp::Reverse<i64>, u64),
@@ -160,7 +160,8 @@ impl Board {
                 continue;
             }
             let priority = match &workload {
-                Workload::ExecuteCallback(_) => i64::MAX,
+                // Somebody looks at the screen until it has ended.
+                Workload::ExecuteCallback(_) | Workload::TestConnection(_) => i64::MAX,
                 Workload::ExecuteTask(task) => task.ti.priority_weight,
             };
             let rank = (std::cmp::Reverse(priority), self.next_number());
@@ -299,7 +300,7 @@ impl Board {
 fn task_id(workload: &Workload) -> Option<Uuid> {
     match workload {
         Workload::ExecuteTask(task) => Some(task.ti.id),
-        Workload::ExecuteCallback(_) => None,
+        Workload::ExecuteCallback(_) | Workload::TestConnection(_) => None,
     }
 }
 
@@ -310,6 +311,9 @@ pub(super) fn ended(workload: &Workload, report: Report, info: Option<String>) -
             WorkEvent::TaskEnded { key: task.ti.key(), ti_id: task.ti.id, report, info }
         }
         Workload::ExecuteCallback(work) => WorkEvent::CallbackEnded { id: work.callback.id, report, info },
+        Workload::TestConnection(work) => {
+            WorkEvent::ConnectionTested { id: work.connection_test_id, report, info }
+        }
     }
 }
 

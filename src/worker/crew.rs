@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::board::{Board, SessionId, SlotId, Start, ended};
 use super::callback;
+use super::connection_test;
 use super::leftovers::Leftovers;
 use super::process::Launcher;
 use super::server::Servers;
@@ -20,6 +21,7 @@ use crate::executor::{ExecutorEvent, WorkEvent, Workload};
 #[derive(Debug)]
 pub(super) struct Launchers<L> {
     pub(super) tasks: L,
+    /// And tests of connections.
     pub(super) callbacks: L,
 }
 
@@ -90,6 +92,10 @@ impl<L: Launcher + 'static, V: Servers + 'static> Crew<L, V> {
                 let answers = self.servers.for_callback();
                 callback::supervise(work, &self.settings, &self.launchers.callbacks, answers, &mut orders)
                     .await
+            }
+            Workload::TestConnection(work) => {
+                let launcher = &self.launchers.callbacks;
+                connection_test::supervise(work, &self.settings, launcher, &self.servers, &mut orders).await
             }
         };
         if let Some(info) = &outcome.info {

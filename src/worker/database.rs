@@ -11,9 +11,11 @@ use uuid::Uuid;
 
 use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use crate::executor::ExecuteTask;
+use crate::store::connection_tests::{self, BeginError, Verdict};
 use crate::store::execution::heartbeat::HeartbeatReply;
 use crate::store::execution::{self, EnterRunning, ExecutionError, Finish, FinishState, RunError};
-use crate::store::{Db, StoreError, commands, withdrawn};
+use crate::store::secrets::Connection;
+use crate::store::{Db, StoreError, commands, retry, withdrawn};
 use crate::supervisor::answer::{self, Asker, Startup, startup_details};
 use crate::supervisor::value::Fields;
 use crate::supervisor::{Answerer, Terminal as Told};
@@ -49,6 +51,17 @@ impl Servers for Database {
 
     fn for_callback(&self) -> Answerer {
         Answerer::new(self.db.clone(), self.options.clone(), Asker::DagFile)
+    }
+
+    async fn begin_test(&self, id: Uuid) -> Result<Connection, BeginError> {
+        connection_tests::begin(&self.db, &self.options.secrets.cipher, id, Utc::now()).await
+    }
+
+    async fn end_test(&self, id: Uuid, verdict: &Verdict) -> Result<(), StoreError> {
+        retry("end a connection test", async || {
+            connection_tests::finish(&self.db, id, verdict, Utc::now()).await
+        })
+        .await
     }
 
     async fn not_running(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, String> {

@@ -21,6 +21,9 @@ use super::process::{LaunchError, Launched, Launcher, Sockets};
 use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, TaskServer, Terminal};
 use super::settings::Settings;
 use crate::executor::{BundleInfo, ExecuteTask, Workload, WorkloadTi};
+use crate::store::StoreError;
+use crate::store::connection_tests::{BeginError, Verdict};
+use crate::store::secrets::Connection;
 use crate::supervisor::masker::Masker;
 
 /// A task's workload.
@@ -104,6 +107,14 @@ impl Servers for FakeServer {
 
     fn for_callback(&self) -> Self {
         self.clone()
+    }
+
+    async fn begin_test(&self, id: Uuid) -> Result<Connection, BeginError> {
+        Err(BeginError::Gone(id))
+    }
+
+    async fn end_test(&self, _: Uuid, _: &Verdict) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn not_running(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, String> {

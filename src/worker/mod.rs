@@ -2,8 +2,10 @@
 
 pub mod log;
 
+mod aside;
 mod board;
 mod callback;
+mod connection_test;
 mod crew;
 mod database;
 mod error;

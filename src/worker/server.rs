@@ -8,6 +8,9 @@ use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
 use crate::executor::ExecuteTask;
+use crate::store::StoreError;
+use crate::store::connection_tests::{BeginError, Verdict};
+use crate::store::secrets::Connection;
 
 /// A task was marked as running.
 #[derive(Clone, Debug)]
@@ -117,6 +120,12 @@ pub(super) trait Servers {
 
     /// What answers a callback: it only reads connections and variables.
     fn for_callback(&self) -> Self::Answers;
+
+    /// Takes a test of a connection, which is `running` from then on.
+    fn begin_test(&self, id: Uuid) -> impl Future<Output = Result<Connection, BeginError>>;
+
+    /// Writes what came of a test.
+    fn end_test(&self, id: Uuid, verdict: &Verdict) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Which of these task instances are not running in the database.
     fn not_running(&self, ids: &[Uuid]) -> impl Future<Output = Result<Vec<Uuid>, String>>;

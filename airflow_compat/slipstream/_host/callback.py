@@ -1,4 +1,5 @@
-"""The child that runs one executor callback: mirrors the child's part of ``callback_supervisor.py``.
+"""The child that runs one executor callback: mirrors the child's part of ``callback_supervisor.py``. Tests of connections are run
+by such children too (``connection_test.py``).
 
 Its first frame is ``{"type": "CallbackStartup", "callback_path", "callback_kwargs", "dag_rel_path", "bundle_info":
 {"name", "version"} | None}``; exit code 0 means that the callback ran.
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
+
+from . import connection_test
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -32,7 +35,7 @@ def bundle_path(info: dict[str, Any] | None, log: FilteringBoundLogger) -> str |
 
 
 def main() -> None:
-    """Read the first frame and run the callback it names."""
+    """Read the first frame and do what it says."""
     import structlog
 
     from airflow.sdk.execution_time import callback_supervisor, task_runner
@@ -42,6 +45,8 @@ def main() -> None:
     comms = CommsDecoder(log=log)
     task_runner.SUPERVISOR_COMMS = comms
     start: dict[str, Any] = comms._read_frame().body or {}
+    if start["type"] == "ConnectionTestStartup":
+        return connection_test.run(start, comms, log)
     succeeded, error = callback_supervisor.execute_callback(
         callback_path=start["callback_path"],
         callback_kwargs=start["callback_kwargs"],

@@ -2,7 +2,6 @@
 
 pub mod awaiting_input;
 pub mod backfills;
-pub mod connection_tests;
 pub mod heartbeats;
 pub mod metrics;
 pub mod orphans;

@@ -1,14 +1,11 @@
 //! The statements of the duties, on every database that can be reached.
 
-use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
 use slipstream_core::state::TaskState;
 
-use super::{
-    awaiting_input, backfills, connection_tests, heartbeats, metrics, orphans, stuck_in_queued, triggers,
-};
+use super::{awaiting_input, backfills, heartbeats, metrics, orphans, stuck_in_queued, triggers};
 use crate::store::audit_log;
 use crate::store::failure::log_entry;
 use crate::store::testing::{NewTi, at, count, first, insert, on_each_database, one_task};
@@ -199,37 +196,6 @@ fn a_backfill_is_complete_when_its_runs_have_ended_but_not_while_it_is_set_up() 
         assert_eq!(backfills::mark_complete(db, at(600)).await.unwrap(), 0, "its run goes on");
         db.exec(db.sql("UPDATE dag_run SET state = 'success'")).await.unwrap();
         assert_eq!(backfills::mark_complete(db, at(600)).await.unwrap(), 1);
-    });
-}
-
-#[test]
-fn a_connection_test_that_takes_too_long_says_how_far_it_came() {
-    on_each_database(async |db| {
-        for (state, n) in [("queued", 1_i64), ("running", 2), ("success", 3)] {
-            let values = vec![
-                ("id", Uuid::now_v7().into()),
-                ("token", format!("t{n}").into()),
-                ("connection_id", format!("c{n}").into()),
-                ("active_connection_id", format!("c{n}").into()),
-                ("state", state.into()),
-                ("created_at", at(0).into()),
-                ("updated_at", at(0).into()),
-                ("conn_type", "http".into()),
-            ];
-            insert(db, "connection_test_request", values).await;
-        }
-        let tx = db.begin().await.unwrap();
-        let reaped = connection_tests::reap(&tx, 60, at(0) + TimeDelta::seconds(91)).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(reaped.len(), 2);
-        let row = first(
-            db,
-            "SELECT result_message, active_connection_id FROM connection_test_request WHERE connection_id = 'c1'",
-        )
-        .await;
-        let message = row.text("result_message").unwrap();
-        assert!(message.contains("queued but never started"), "{message}");
-        assert_eq!(row.text_opt("active_connection_id").unwrap(), None);
     });
 }
 

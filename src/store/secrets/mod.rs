@@ -12,7 +12,7 @@ pub use backend::{BackendError, NoBackend, SecretsBackend};
 pub use cipher::{Cipher, CipherError, Stored};
 pub use connection::Connection;
 pub use environment::Environment;
-pub use stored::{delete_variable, put_variable, variable_keys};
+pub use stored::{connection_in, delete_variable, put_variable, variable_keys};
 
 use super::db::Db;
 use super::error::StoreError;

@@ -1,9 +1,10 @@
 //! Secrets in the metadata database (`airflow/secrets/metastore.py`).
 
-use super::cipher::{Cipher, Stored};
+use super::cipher::{Cipher, CipherError, Stored};
 use super::connection::Connection;
 use crate::store::db::{Conn, Db};
 use crate::store::error::StoreError;
+use crate::store::row::Row;
 use crate::store::sql::Sql;
 
 /// Restricts to secrets of the team and of no team.
@@ -47,21 +48,32 @@ pub(super) async fn connection(
         )
         .bind(conn_id);
     let Some(row) = db.one(of_team(sql, team).push(" LIMIT 1")).await? else { return Ok(None) };
+    match connection_in(&row, cipher)? {
+        Ok(connection) => Ok(Some(connection)),
+        Err(error) => {
+            tracing::error!(conn_id, %error, "the connection cannot be decrypted");
+            Ok(None)
+        }
+    }
+}
+
+/// The connection in a row with the columns of the table `connection`.
+///
+/// # Errors
+/// Outside as any reading of a row; inside when a secret cannot be decrypted.
+pub fn connection_in(row: &Row, cipher: &Cipher) -> Result<Result<Connection, CipherError>, StoreError> {
     let decrypt = |column: &str, flag: &str| {
-        let Some(text) = row.text_opt(column)? else { return Ok(Some(None)) };
+        let Some(text) = row.text_opt(column)? else { return Ok(Ok(None)) };
         // An empty secret is never encrypted.
         let form = if text.is_empty() { Stored::Plain } else { row.bool(flag)?.into() };
-        match cipher.decrypt(&text, form) {
-            Ok(text) => Ok(Some(Some(text))),
-            Err(error) => {
-                tracing::error!(conn_id, column, %error, "the connection cannot be decrypted");
-                Ok::<_, StoreError>(None)
-            }
-        }
+        Ok::<_, StoreError>(cipher.decrypt(&text, form).map(Some))
     };
-    let Some(password) = decrypt("password", "is_encrypted")? else { return Ok(None) };
-    let Some(extra) = decrypt("extra", "is_extra_encrypted")? else { return Ok(None) };
-    Ok(Some(Connection {
+    let secrets = (decrypt("password", "is_encrypted")?, decrypt("extra", "is_extra_encrypted")?);
+    let (password, extra) = match secrets {
+        (Ok(password), Ok(extra)) => (password, extra),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+    };
+    Ok(Ok(Connection {
         conn_id: row.text("conn_id")?,
         conn_type: row.text("conn_type")?,
         host: row.text_opt("host")?,

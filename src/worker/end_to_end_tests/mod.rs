@@ -14,7 +14,7 @@ use super::fake::{execute, settings};
 use super::{WorkerOptions, run};
 use crate::executor::{
     BundleInfo, CallbackDto, ExecuteCallback, ExecuteTask, ExecutorEvent, LocalExecutor, LocalOptions,
-    LogTemplate, Place, Report, WorkEvent, Workload, log_path::DEFAULT_LOG_TEMPLATE,
+    LogTemplate, Place, Report, TestConnection, WorkEvent, Workload, log_path::DEFAULT_LOG_TEMPLATE,
 };
 use crate::python::Interpreter;
 use crate::runtime::Shutdown;
@@ -321,5 +321,69 @@ fn a_callback_runs_and_its_end_is_told() {
             assert!(std::fs::read_to_string(log).unwrap().contains("called back"));
         })
         .await;
+    });
+}
+
+#[test]
+fn a_connection_is_tested_by_its_hook_and_the_row_says_what_came_of_it() {
+    testing::block_on(async {
+        let deployment = Deployment::new().await;
+        let ask = async |name: &str, conn_type: &str, extra: &str| {
+            let id = Uuid::now_v7();
+            let now = chrono::Utc::now();
+            let values = vec![
+                ("id", id.into()),
+                ("token", name.into()),
+                ("connection_id", name.into()),
+                ("active_connection_id", name.into()),
+                ("state", "queued".into()),
+                ("created_at", now.into()),
+                ("updated_at", now.into()),
+                ("conn_type", conn_type.into()),
+                ("extra", extra.into()),
+            ];
+            testing::insert(&deployment.db, "connection_test_request", values).await;
+            Workload::TestConnection(TestConnection {
+                token: String::new(),
+                connection_test_id: id,
+                connection_id: name.to_owned(),
+                timeout: 60,
+                queue: None,
+            })
+        };
+        let works = ask("there", "fs", r#"{"path": "/"}"#).await;
+        let fails = ask("not_there", "fs", r#"{"path": "/no/such/folder"}"#).await;
+        let unknown = ask("unknown", "no_such_type", "").await;
+        beside_a_worker(&deployment, async {
+            let (executor, mut events) = deployment.executor().await;
+            executor.queue(vec![works.clone(), fails, unknown]);
+            // A test that runs somewhere is not run again.
+            for _ in 0..3 {
+                while !matches!(
+                    events.recv().await.unwrap(),
+                    ExecutorEvent::Work(WorkEvent::ConnectionTested { report: Report::Settled, .. })
+                ) {}
+            }
+            executor.queue(vec![works]);
+            while !matches!(
+                events.recv().await.unwrap(),
+                ExecutorEvent::Work(WorkEvent::ConnectionTested { report: Report::Failed, .. })
+            ) {}
+        })
+        .await;
+        let rows = "SELECT connection_id, state, result_message, active_connection_id FROM connection_test_request \
+                    ORDER BY created_at";
+        let rows = deployment.db.all(deployment.db.sql(rows)).await.unwrap();
+        let facts: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                assert_eq!(row.text_opt("active_connection_id").unwrap(), None);
+                (row.text("state").unwrap(), row.text("result_message").unwrap())
+            })
+            .collect();
+        assert_eq!(facts[0], ("success".to_owned(), "Path / is existing.".to_owned()));
+        assert_eq!(facts[1], ("failed".to_owned(), "Path /no/such/folder does not exist.".to_owned()));
+        assert_eq!(facts[2].0, "failed");
+        assert!(facts[2].1.contains("no_such_type"), "{}", facts[2].1);
     });
 }
