@@ -97,7 +97,7 @@ pub(super) async fn run(
     let (ours, fds) = sockets()?;
     let (started, clock) = (Utc::now(), Instant::now());
     let child = children.fork(fds).await?;
-    let group = Group(child.pid);
+    let group = Group::of(child.pid);
     let [requests, stdout, stderr, logs] = ours;
     tokio::spawn(copy_lines(stdout, log.clone(), "dag_processor.stdout", Level::Info));
     tokio::spawn(copy_lines(stderr, log.clone(), "dag_processor.stderr", Level::Error));
@@ -105,7 +105,8 @@ pub(super) async fn run(
     tokio::spawn(copy_log(logs, log.clone(), report_to));
     let mut talk = Talk::new(requests, answerer);
     let ending = talk.until_end(&request, child, clock + request.limit).await;
-    drop(group);
+    // What it started and left lives on, as with Airflow.
+    group.forget();
     let report = last(report).await;
     explain(ending, &request, &log);
     let files_only = talk.inputs == Inputs::Files && report.as_ref().is_some_and(|report| !report.outward);
@@ -120,13 +121,27 @@ pub(super) async fn run(
     })
 }
 
-/// The child's process group, killed when it is no longer needed: what the child started goes with it.
-struct Group(i32);
+/// The process group of a child that works. Dropped before the child has ended, it is killed: what hangs in the child may be what
+/// it started.
+struct Group(Option<i32>);
+
+impl Group {
+    fn of(pid: i32) -> Self {
+        Self(Some(pid))
+    }
+
+    /// Leaves what is left of it alone.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // There may be nothing left to kill.
-        let _ = killpg(Pid::from_raw(self.0), Signal::SIGKILL);
+        if let Some(pid) = self.0 {
+            // There may be nothing left to kill.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
 
@@ -206,7 +221,7 @@ impl Talk {
 
 /// Kills a child that overran and waits until it is gone.
 async fn kill(child: &mut Child) -> Ending {
-    drop(Group(child.pid));
+    drop(Group::of(child.pid));
     let _ = tokio::time::timeout(DRAIN, &mut child.ended).await;
     Ending::TimedOut
 }

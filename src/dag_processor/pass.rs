@@ -44,16 +44,17 @@ pub(super) fn due(
     due
 }
 
-/// The newest run of each Dag when its file was last executed or confirmed.
-pub(super) type NewestRuns = HashMap<String, DateTime<Utc>>;
+/// What the last parse of each Dag, or the last look at it, took from the database.
+pub(super) type KnownDags = HashMap<String, dags::Known>;
 
-/// Notes in the database that the Dags of these files were found again; returns the files of which that is not so.
+/// Notes in the database that the Dags of these files were found again; returns the files of which that is not so. `versions` are
+/// those of the bundles.
 pub(super) async fn confirm(
     db: &Db,
     files: &Files,
     due: Vec<FileKey>,
     settings: &Settings,
-    newest: &mut NewestRuns,
+    (known, versions): (&mut KnownDags, &HashMap<String, Option<String>>),
     now: DateTime<Utc>,
 ) -> Result<Vec<FileKey>, StoreError> {
     let (mut unwritten, due) = written(db, files, due, settings, now).await?;
@@ -63,17 +64,13 @@ pub(super) async fn confirm(
     }
     let mut found = std::collections::HashSet::new();
     for (bundle, ids) in by_bundle {
-        found.extend(dags::found_again(db, bundle, &ids, now).await?);
-        let runs = dags::newest_runs(db, &ids).await?;
-        // The next run is counted from the newest one: if that was deleted, a parse has to set it anew.
+        let version = versions.get(bundle).and_then(Option::as_deref);
+        found.extend(dags::found_again(db, (bundle, version), &ids, now).await?);
+        let mut present = dags::known(db, &ids).await?;
         for id in ids {
-            let (was, is) = (newest.get(&id).copied(), runs.get(&id).copied());
-            if was > is {
+            let Some(is) = present.remove(&id) else { continue };
+            if known.insert(id.clone(), is).is_some_and(|was| !was.still_holds(&is)) {
                 found.remove(&id);
-            }
-            match is {
-                Some(is) => drop(newest.insert(id, is)),
-                None => drop(newest.remove(&id)),
             }
         }
     }

@@ -187,6 +187,53 @@ async fn unchanged_and_edited_files() {
 }
 
 #[tokio::test]
+async fn what_a_parse_takes_from_elsewhere_has_the_file_executed_again() {
+    LocalSet::new().run_until(taken_from_elsewhere()).await;
+}
+
+async fn taken_from_elsewhere() {
+    let lab = Lab::new().await;
+    let (counter, flag) = (lab.home.path().join("executions"), lab.home.path().join("flag"));
+    let text = format!(
+        "import os\nopen({counter:?}, 'a').write('x')\n{}if os.path.exists({flag:?}):\n    flagged = DAG('flagged', schedule=None)\n",
+        dag("looks")
+    );
+    lab.write("looks.py", &text);
+    let processor = lab.start(Runs::Unlimited);
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'looks'").await;
+    let db = &lab.database.db;
+    let executions = || std::fs::metadata(&counter).map_or(0, |meta| meta.len());
+    // Until it is only looked at.
+    let mut seen = (0, 0);
+    while seen.1 < 40 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        seen = if executions() == seen.0 { (seen.0, seen.1 + 1) } else { (executions(), 0) };
+    }
+
+    std::fs::write(&flag, "").unwrap();
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'flagged'").await;
+
+    db.exec(db.sql("UPDATE dag SET exceeds_max_non_backfill = ? WHERE dag_id = 'looks'").bind(true))
+        .await
+        .unwrap();
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'looks' AND NOT exceeds_max_non_backfill").await;
+
+    db.exec(db.sql("UPDATE dag SET bundle_version = 'old' WHERE dag_id = 'looks'")).await.unwrap();
+    lab.wait("SELECT 1 FROM dag WHERE dag_id = 'looks' AND bundle_version IS NULL").await;
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = executions();
+    db.exec(db.sql("UPDATE dag SET is_paused = NOT is_paused WHERE dag_id = 'looks'")).await.unwrap();
+    let limit = Instant::now() + Duration::from_secs(60);
+    while executions() == before {
+        assert!(Instant::now() < limit, "the pause is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    lab.asker.ask();
+    processor.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_pass_over_the_files_is_measured_when_the_queue_is_empty_again() {
     LocalSet::new().run_until(measured_pass()).await;
 }

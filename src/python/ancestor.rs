@@ -93,7 +93,7 @@ impl Ancestor {
             }
             result => result?,
         };
-        let start = json!({"role": role, "settings": settings, "argv": argv(role)});
+        let start = json!({"role": role, "settings": settings, "argv": argv("ancestor")});
         let talk = async {
             wire::write(&mut socket, &start, &[]).await?;
             wire::read::<FirstWords>(&mut socket).await

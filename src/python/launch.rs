@@ -133,9 +133,13 @@ async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Res
     }
 }
 
-/// What a process in `role` has as the arguments of the `airflow` command.
+/// What a process in `role` has as the arguments of the `airflow` command; what is forked from an ancestor has those of that.
 pub(super) fn argv(role: &str) -> [&'static str; 1] {
-    [if role == "zygote" { "worker" } else { "scheduler" }]
+    [match role {
+        "zygote" => "worker",
+        "ancestor" => "dag-processor",
+        _ => "scheduler",
+    }]
 }
 
 /// Waits for what a process says that starts.

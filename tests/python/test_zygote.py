@@ -185,6 +185,50 @@ print(json.dumps([name, hasattr(processor._execute_callbacks, "__wrapped__"), se
         self.assertEqual(seen, ["_execute_callbacks", True, [["dag.callback_exceptions", {"dag_id": "d"}]]])
 
 
+class Watching(unittest.TestCase):
+    """What a parse child notes of what the file does."""
+
+    def report(self, source: str, folder: str) -> dict:
+        """Return what is noted while ``source`` is executed."""
+        return run(
+            f"""
+import json, sys
+sys.path.insert(0, {folder!r})
+from slipstream._host import parse
+watch = parse.Watch()
+sys.addaudithook(watch.hook)
+exec({source!r})
+print(json.dumps(watch.report()))
+"""
+        )
+
+    def test_what_is_looked_for_is_noted_also_where_python_says_nothing(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "data.csv").write_text("x")
+            Path(folder, "pyodbc.py").write_text("")
+            seen = self.report(
+                f"import os; os.path.exists({folder!r} + '/none'); os.path.isdir({folder!r}); "
+                f"os.close(os.open({folder!r} + '/data.csv', os.O_RDONLY))",
+                folder,
+            )
+            self.assertEqual([seen["paths"], seen["outward"]], [[f"{folder}/data.csv", f"{folder}/none"], False])
+            self.assertTrue(self.report("import sqlite3; sqlite3.connect(':memory:')", folder)["outward"])
+            self.assertTrue(self.report("import pyodbc", folder)["outward"])
+            self.assertTrue(
+                self.report("import os, shutil; assert os.stat in os.supports_follow_symlinks", folder)["steady"]
+            )
+
+    def test_only_folders_of_packages_are_left_out(self) -> None:
+        import sysconfig
+
+        from slipstream._host.parse import installed
+
+        own = tuple(installed())
+        self.assertTrue(sysconfig.get_path("purelib").startswith(own) or sysconfig.get_path("purelib") + "/" in own)
+        self.assertFalse(f"{sys.prefix}/airflow/dags/helpers.py".startswith(own))
+        self.assertFalse("/etc/airflow/dags.yaml".startswith(own))
+
+
 class Steady(unittest.TestCase):
     """Whether a source shows that its result may be another one the next time."""
 

@@ -8,11 +8,15 @@ again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
+import site
 import sys
+import sysconfig
 from itertools import takewhile
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,8 +31,16 @@ LOG_FD = "_SLIPSTREAM_LOG_FD"
 LIMIT = 1000
 """With more dependencies than this, the file is executed again each time."""
 
-OUTWARD = {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"}
+OUTWARD = {
+    "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "sqlite3.connect",
+}  # fmt: skip
 """Audit events after which the result may depend on anything."""
+
+UNWATCHED = {
+    "psycopg2", "psycopg", "pyodbc", "MySQLdb", "_mysql_connector", "pymssql", "cx_Oracle", "oracledb", "ibm_db",
+    "hdbcli", "duckdb", "pycurl", "zmq", "grpc", "confluent_kafka", "pyarrow.fs", "jpype", "rados",
+}  # fmt: skip
+"""Modules that can reach servers or databases without an audit event: a file that imports one may depend on anything."""
 
 LISTING = {"os.listdir", "os.scandir"}
 """Audit events of reading a folder."""
@@ -53,11 +65,50 @@ class Watch:
         self.outward = False
         # Not all names: to look at them costs a copy of every page that has one.
         self.last = next(reversed(sys.modules))
+        self.watch_stat()
+        for module in ("psycopg2", "psycopg"):
+            if module in sys.modules:
+                self.watch_connect(sys.modules[module])
+
+    def watch_stat(self) -> None:
+        """Note what is asked whether it is there: for that there is no audit event."""
+        stat = os.stat
+
+        @functools.wraps(stat)
+        def noting(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+            found = None
+            try:
+                found = stat(path, *args, **kwargs)
+            finally:
+                # What lies in a folder is noted when it is listed.
+                if found is None or not S_ISDIR(found.st_mode):
+                    with contextlib.suppress(TypeError):
+                        name = os.fspath(path)
+                        if isinstance(name, str):
+                            self.paths.add(name)
+            return found
+
+        os.stat = noting
+        for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+            if stat in able:
+                able.add(noting)
+
+    def watch_connect(self, module: Any) -> None:
+        """Note connections of a driver that Airflow itself has loaded."""
+        connect = module.connect
+
+        @functools.wraps(connect)
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            self.outward = True
+            return connect(*args, **kwargs)
+
+        module.connect = noting
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """Note one audit event; it must never raise."""
         if event == "open":
-            if isinstance(args[0], str) and isinstance(args[1], str) and "r" in args[1]:
+            # `os.open` has no mode.
+            if isinstance(args[0], str) and (args[1] is None or (isinstance(args[1], str) and "r" in args[1])):
                 self.paths.add(args[0])
         elif event in LISTING:
             # Python lists folders too, to find modules; what it imports from them is noted as such.
@@ -68,10 +119,12 @@ class Watch:
 
     def report(self) -> dict[str, Any]:
         """Return what was seen."""
-        for name in list(takewhile(lambda name: name != self.last, reversed(sys.modules))):
+        imported = list(takewhile(lambda name: name != self.last, reversed(sys.modules)))
+        for name in imported:
             with contextlib.suppress(Exception):
                 self.paths.add(sys.modules[name].__file__)
-        own = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/", "/etc/")
+        self.outward |= any(name in UNWATCHED for name in imported)
+        own = tuple(installed())
         paths = sorted(
             {
                 os.path.abspath(path)
@@ -81,6 +134,17 @@ class Watch:
         )
         few = len(paths) <= LIMIT
         return {"paths": paths[:LIMIT], "outward": self.outward or not few, "steady": few and all(map(steady, paths))}
+
+
+def installed() -> set[str]:
+    """Return the folders of Python and of installed packages, and those that hold no files; a Dags folder may be beside them."""
+    folders = {"/proc/", "/sys/", "/dev/"}
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    for scheme in ({}, {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}):
+        folders.update(sysconfig.get_path(name, vars=scheme or None) + os.sep for name in names)
+    folders.update(path + os.sep for path in site.getsitepackages())
+    folders.add(site.getusersitepackages() + os.sep)
+    return folders
 
 
 def steady(path: str) -> bool:

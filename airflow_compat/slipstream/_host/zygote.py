@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from . import hello, logs, parse, preload, prepared, rehearsal, wire
@@ -183,5 +184,11 @@ class Zygote:
             requests, stdout, stderr = (socket.socket(fileno=fd) for fd in fds[:3])
             # Without a log socket: logging is set up already.
             _fork_main(requests, stdout, stderr, 0, self.channel.wrap(self.target))
+        except BaseException:
+            # Where Airflow's supervisor says it, with its exit code.
+            sys.stderr.write("Exception in child process, exiting with code 124\n")
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(124)
         finally:
             os._exit(127)

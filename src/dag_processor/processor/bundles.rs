@@ -25,6 +25,7 @@ impl Bundle {
             tree: None,
             busy: false,
             asked: false,
+            refreshing: false,
             list_again_at: Instant::now(),
         }
     }
@@ -36,7 +37,7 @@ impl Processor {
         for bundle in self.bundles.values_mut().filter(|bundle| !bundle.busy) {
             bundle.busy = true;
             let urgency = if bundle.asked { Urgency::Asked } else { Urgency::Routine };
-            bundle.asked = false;
+            bundle.refreshing = std::mem::take(&mut bundle.asked);
             let (service, db) = (bundle.service.clone(), self.options.db.clone());
             let (configured, known) = (bundle.configured.clone(), bundle.checkout.clone());
             self.tasks.spawn(async move {
@@ -51,6 +52,7 @@ impl Processor {
     pub(super) fn checked(&mut self, name: &str, result: Result<Checked, RefreshError>) {
         let Some(bundle) = self.bundles.get_mut(name) else { return };
         bundle.busy = false;
+        bundle.refreshing = false;
         let listing = match result {
             Ok(Checked::Listed(listing)) => *listing,
             Ok(Checked::AsBefore) => return,
@@ -128,8 +130,13 @@ impl Processor {
             }
         }
         let pause = delta(self.options.settings.file_interval.min(DEPENDENCY_PAUSE));
+        let now = Utc::now();
         for file in scan.outdated {
-            let recent = self.files.get(&file).is_none_or(|state| queue::is_recent(state, Utc::now(), pause));
+            // To be looked at only is no execution.
+            let recent = self.files.get(&file).is_none_or(|state| match &state.memory {
+                Some(memory) => memory.executed_at <= now && now - memory.executed_at < pause,
+                None => queue::is_recent(state, now, pause),
+            });
             if !recent && !self.is_busy(&file) {
                 self.queue.push_back(file.into());
             }

@@ -30,7 +30,7 @@ use super::log::ChildLog;
 use super::measure::{self, Action};
 use super::memory::{Inputs, Memory, Stamps, stamps};
 use super::options::Options;
-use super::pass::{self, NewestRuns, delta};
+use super::pass::{self, KnownDags, delta};
 use super::queue::{self, Item, Queue};
 use super::refresh::{self, Checked, Checkout, Configured, Listing, RefreshError, Urgency};
 use super::stale;
@@ -83,7 +83,7 @@ async fn work(options: Options, job: JobId) -> Result<(), DagProcessorError> {
 /// What a task of the loop ends with.
 enum Event {
     Child { item: Item, had_callbacks: bool, stamp: Option<Stamp>, outcome: Result<Outcome, PythonError> },
-    Written(Vec<(FileKey, FileState, Option<String>)>),
+    Written(Vec<(FileKey, FileState, Option<String>)>, KnownDags),
     Checked { bundle: String, result: Result<Checked, RefreshError> },
     Callback { item: Item, path: Result<PathBuf, PythonError>, request: Value },
     Scanned(Scan),
@@ -106,7 +106,10 @@ struct Bundle {
     checkout: Option<Checkout>,
     tree: Option<Arc<Tree>>,
     busy: bool,
+    /// Somebody asked for a file of it: it is refreshed first.
     asked: bool,
+    /// That refresh is under way.
+    refreshing: bool,
     list_again_at: Instant,
 }
 
@@ -157,7 +160,7 @@ struct Processor {
     syncing: HashSet<FileKey>,
     unwritten: VecDeque<Unwritten>,
     writing: bool,
-    newest: NewestRuns,
+    known: KnownDags,
     tasks: JoinSet<Event>,
     timers: Timers,
     scanning: bool,
@@ -215,7 +218,7 @@ impl Processor {
             syncing: HashSet::new(),
             unwritten: VecDeque::new(),
             writing: false,
-            newest: NewestRuns::new(),
+            known: KnownDags::new(),
             tasks: JoinSet::new(),
             timers,
             scanning: false,
@@ -288,7 +291,10 @@ impl Processor {
                 self.running.remove(&item);
                 self.child_ended(item, had_callbacks, stamp, outcome);
             }
-            Event::Written(files) => self.written(files),
+            Event::Written(files, known) => {
+                self.known.extend(known);
+                self.written(files);
+            }
             Event::Checked { bundle, result } => self.checked(&bundle, result),
             Event::Callback { item, path, request } => match path {
                 Ok(path) => self.queue.add_callback(item, path, request),

@@ -29,8 +29,12 @@ impl Processor {
             self.pass_since = Some(began);
             let confirm = std::mem::take(&mut due.confirm);
             let all = confirm.clone();
-            let not = pass::confirm(&self.options.db, &self.files, confirm, settings, &mut self.newest, now)
-                .await?;
+            let version =
+                |bundle: &Bundle| bundle.checkout.as_ref().and_then(|checkout| checkout.version.clone());
+            let versions =
+                self.bundles.iter().map(|(name, bundle)| (name.clone(), version(bundle))).collect();
+            let database = (&mut self.known, &versions);
+            let not = pass::confirm(&self.options.db, &self.files, confirm, settings, database, now).await?;
             for file in all.iter().filter(|file| !not.contains(file)) {
                 if let Some(state) = self.files.get_mut(file) {
                     state.last_finish = Some(now);
@@ -53,7 +57,15 @@ impl Processor {
     /// Starts as many children as may run.
     pub(super) fn start_children(&mut self) {
         while self.running.len() < self.options.settings.parsing_processes.max(1) {
-            let free = |item: &Item| !self.running.contains_key(item) && !self.syncing.contains(&item.file);
+            // What somebody asked for is parsed as it is after a refresh; callbacks need none.
+            let refreshed = |item: &Item| {
+                let waits =
+                    |bundle: &Bundle| bundle.configured.versioned && (bundle.asked || bundle.refreshing);
+                item.version.is_some() || !self.bundles.get(&item.file.bundle).is_some_and(waits)
+            };
+            let free = |item: &Item| {
+                !self.running.contains_key(item) && !self.syncing.contains(&item.file) && refreshed(item)
+            };
             let Some((item, callbacks)) = self.queue.pop(free) else { return };
             self.start_child(item, callbacks);
         }
@@ -173,7 +185,7 @@ impl Processor {
             return;
         }
         self.writing = true;
-        let service = self.service.clone();
+        let (service, db) = (self.service.clone(), self.options.db.clone());
         self.tasks.spawn(async move {
             let errors = match sync::write(&service, &batch).await {
                 Ok(errors) => errors,
@@ -181,8 +193,13 @@ impl Processor {
             };
             let missing = || Some("the Python service did not say what became of it".to_owned());
             let errors = errors.into_iter().chain(std::iter::repeat_with(missing));
+            let ids: Vec<String> =
+                batch.iter().flat_map(|result| result.parsed.dag_ids.iter()).cloned().collect();
+            // Without it the next look takes what it finds for what the parse found.
+            let known = dags::known(&db, &ids).await.unwrap_or_default();
             Event::Written(
                 batch.into_iter().zip(errors).map(|(result, why)| (result.file, result.state, why)).collect(),
+                known,
             )
         });
     }

@@ -1,25 +1,26 @@
 //! Rows of `dag` whose file was not executed again, or is gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
+use crate::store::runs::active;
 use crate::store::{Conn, Db, StoreError};
 
 /// Most ids in one statement.
 const CHUNK: usize = 1000;
 
-/// Notes that these Dags were found in their files again; returns those that really were.
+/// Notes that these Dags were found in their files again, in the bundle at `version`; returns those that really were.
 ///
 /// A Dag is left out, so that its file is executed again, when its row is not as a parse would leave it: it is gone, stale,
-/// moved to another bundle, or paused with a next run that is due (a parse moves it on, see
-/// `DagModel.calculate_dagrun_date_fields`).
+/// moved to another bundle or version of it, paused with a next run that is due (a parse moves it on, see
+/// `DagModel.calculate_dagrun_date_fields`), or held for full while it is not, or the reverse.
 ///
 /// # Errors
 /// As any statement.
 pub async fn found_again(
     db: &Db,
-    bundle: &str,
+    (bundle, version): (&str, Option<&str>),
     dag_ids: &[String],
     now: DateTime<Utc>,
 ) -> Result<HashSet<String>, StoreError> {
@@ -27,14 +28,17 @@ pub async fn found_again(
     for ids in dag_ids.chunks(CHUNK) {
         let sql = db
             .sql(
-                "UPDATE dag SET last_parsed_time = ? WHERE dag_id IN (?) AND bundle_name = ? AND NOT is_stale \
+                "UPDATE dag SET last_parsed_time = ? WHERE dag_id IN (?) AND bundle_name = ? \
+                 AND coalesce(bundle_version, '') = ? AND NOT is_stale \
                  AND NOT has_import_errors AND (NOT is_paused OR next_dagrun_create_after IS NULL \
-                 OR next_dagrun_create_after > ?) RETURNING dag_id",
+                 OR next_dagrun_create_after > ?)",
             )
             .bind(now)
             .bind_list(ids)
             .bind(bundle)
-            .bind(now);
+            .bind(version.unwrap_or_default())
+            .bind(now)
+            .push(&format!(" AND exceeds_max_non_backfill = {} RETURNING dag_id", active::FULL));
         for row in db.all(sql).await? {
             found.insert(row.text("dag_id")?);
         }
@@ -42,29 +46,57 @@ pub async fn found_again(
     Ok(found)
 }
 
-/// The newest scheduled or backfill run of each of these Dags: what the next run is counted from.
+/// What a parse takes from the database besides the file: when it has changed, the file has to be executed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Whether it is paused: a paused Dag has no asset watchers.
+    is_paused: bool,
+    /// When the next run is due.
+    next: Option<DateTime<Utc>>,
+    /// `dag_run.id` of the newest scheduled or backfill run.
+    newest: Option<i64>,
+    /// The latest logical date of such a run.
+    latest: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    /// Whether a parse would do the same now as it did when `self` was known.
+    ///
+    /// The next run is counted from the newest one: when a run was deleted, a parse sets it anew.
+    pub fn still_holds(&self, now: &Self) -> bool {
+        let deleted = now.newest < self.newest || now.latest < self.latest;
+        // A run that was made and deleted between two looks has moved the next one on.
+        let moved = now.next != self.next && now.newest == self.newest;
+        self.is_paused == now.is_paused && !deleted && !moved
+    }
+}
+
+/// [`Known`] of each of these Dags.
 ///
 /// # Errors
 /// As any statement.
-pub async fn newest_runs(
-    db: &Db,
-    dag_ids: &[String],
-) -> Result<std::collections::HashMap<String, DateTime<Utc>>, StoreError> {
-    let mut newest = std::collections::HashMap::new();
+pub async fn known(db: &Db, dag_ids: &[String]) -> Result<HashMap<String, Known>, StoreError> {
+    let mut known = HashMap::with_capacity(dag_ids.len());
     for ids in dag_ids.chunks(CHUNK) {
         let sql = db
             .sql(
-                "SELECT dag_id, max(logical_date) AS newest FROM dag_run \
-                 WHERE dag_id IN (?) AND run_type IN ('scheduled', 'backfill') GROUP BY dag_id",
+                "SELECT d.dag_id, d.is_paused, d.next_dagrun_create_after, max(r.id) AS newest, \
+                 max(r.logical_date) AS latest FROM dag d \
+                 LEFT JOIN dag_run r ON r.dag_id = d.dag_id AND r.run_type IN ('scheduled', 'backfill') \
+                 WHERE d.dag_id IN (?) GROUP BY d.dag_id, d.is_paused, d.next_dagrun_create_after",
             )
             .bind_list(ids);
         for row in db.all(sql).await? {
-            if let Some(date) = row.time_opt("newest")? {
-                newest.insert(row.text("dag_id")?, date);
-            }
+            let of = Known {
+                is_paused: row.bool("is_paused")?,
+                next: row.time_opt("next_dagrun_create_after")?,
+                newest: row.int_opt("newest")?,
+                latest: row.time_opt("latest")?,
+            };
+            known.insert(row.text("dag_id")?, of);
         }
     }
-    Ok(newest)
+    Ok(known)
 }
 
 /// When the newest serialised form of each of these Dags was written.
@@ -74,8 +106,8 @@ pub async fn newest_runs(
 pub async fn serialized_at(
     db: &Db,
     dag_ids: &[String],
-) -> Result<std::collections::HashMap<String, DateTime<Utc>>, StoreError> {
-    let mut times = std::collections::HashMap::new();
+) -> Result<HashMap<String, DateTime<Utc>>, StoreError> {
+    let mut times = HashMap::new();
     for ids in dag_ids.chunks(CHUNK) {
         let sql = db
             .sql("SELECT dag_id, max(last_updated) AS newest FROM serialized_dag WHERE dag_id IN (?) GROUP BY dag_id")

@@ -25,6 +25,11 @@ pub async fn active_runs<'a, C: Conn>(
     tx.all(sql).await?.iter().map(|row| Ok((row.id("dag_id")?, row.int("active")?))).collect()
 }
 
+/// Whether a Dag in the table `dag` is at its limit, for a statement.
+pub const FULL: &str = "((SELECT count(*) FROM dag_run WHERE dag_run.dag_id = dag.dag_id \
+     AND dag_run.state IN ('queued', 'running') AND dag_run.run_type <> 'backfill') \
+     >= coalesce(dag.max_active_runs, 0))";
+
 /// Brings `dag.exceeds_max_non_backfill` of one Dag up to date: after a run of it was created, ended or timed out
 /// (`SchedulerJobRunner._set_exceeds_max_active_runs`).
 ///
@@ -42,9 +47,6 @@ pub async fn recompute_exceeds_of<'a, C: Conn>(
     tx: &C,
     dag_ids: impl IntoIterator<Item = &'a DagId>,
 ) -> Result<(), StoreError> {
-    const FULL: &str = "((SELECT count(*) FROM dag_run WHERE dag_run.dag_id = dag.dag_id \
-         AND dag_run.state IN ('queued', 'running') AND dag_run.run_type <> 'backfill') \
-         >= coalesce(dag.max_active_runs, 0))";
     let sql = tx
         .sql(&format!(
             "UPDATE dag SET exceeds_max_non_backfill = {FULL} \
