@@ -107,6 +107,8 @@ pub struct Candidate {
     pub executor: Option<ExecutorIndex>,
     /// Which slots it takes there.
     pub class: Class,
+    /// Its Dag's team.
+    pub team: Option<String>,
 }
 
 /// Why a candidate does not go now.
@@ -114,6 +116,8 @@ pub struct Candidate {
 pub enum Refusal {
     /// Its pool does not exist.
     NoSuchPool,
+    /// Its pool belongs to a team that is not its Dag's.
+    PoolOfOtherTeam,
     /// Its pool is full.
     PoolFull,
     /// It wants more slots than its pool has at all.
@@ -172,6 +176,8 @@ impl Starved {
 #[derive(Clone, Debug)]
 pub struct Admission {
     pools: BTreeMap<String, PoolRoom>,
+    /// Whose a pool is, of those that belong to a team.
+    pool_teams: BTreeMap<String, String>,
     active: ActiveCounts,
     /// Free slots per executor.
     executors: BTreeMap<ExecutorIndex, Slots>,
@@ -188,7 +194,15 @@ impl Admission {
     ) -> Self {
         let full = pools.iter().filter(|(_, room)| room.open <= 0).map(|(name, _)| name.clone());
         let starved = Starved { pools: full.collect(), ..Starved::default() };
-        Self { pools, active, executors, starved, starving_per_pool: BTreeMap::new() }
+        let (pool_teams, starving_per_pool) = (BTreeMap::new(), BTreeMap::new());
+        Self { pools, pool_teams, active, executors, starved, starving_per_pool }
+    }
+
+    /// Lets pools that belong to a team take only tasks of that team's Dags.
+    #[must_use]
+    pub fn with_pool_teams(mut self, teams: BTreeMap<String, String>) -> Self {
+        self.pool_teams = teams;
+        self
     }
 
     /// Whether no executor has a slot of this class.
@@ -221,6 +235,9 @@ impl Admission {
 
     fn check(&self, ti: &Candidate) -> Result<(), Refusal> {
         let pool = self.pools.get(&ti.pool).ok_or(Refusal::NoSuchPool)?;
+        if self.pool_teams.get(&ti.pool).is_some_and(|team| ti.team.as_ref() != Some(team)) {
+            return Err(Refusal::PoolOfOtherTeam);
+        }
         if pool.open <= 0 {
             return Err(Refusal::PoolFull);
         }
@@ -279,7 +296,10 @@ impl Admission {
             Refusal::DagRunFull => {
                 self.starved.runs.insert(run_key(ti));
             }
-            Refusal::TaskFull | Refusal::ExecutorFull | Refusal::NoSuchExecutor => {
+            Refusal::TaskFull
+            | Refusal::ExecutorFull
+            | Refusal::NoSuchExecutor
+            | Refusal::PoolOfOtherTeam => {
                 self.starved.tasks.insert(task_key(ti));
             }
             Refusal::TaskInRunFull => {
@@ -321,6 +341,7 @@ mod tests {
             limits: TaskLimits::default(),
             executor: Some(ExecutorIndex(0)),
             class: Class::Batch,
+            team: None,
         }
     }
 
@@ -368,6 +389,17 @@ mod tests {
             admission.admit(&Candidate { pool: "gone".into(), ..candidate("a") }),
             Err(Refusal::NoSuchPool)
         );
+    }
+
+    #[test]
+    fn a_pool_of_a_team_takes_tasks_of_that_team_only() {
+        let teams = [("default_pool".to_owned(), "red".to_owned())].into();
+        let mut admission = admission(3, 10).with_pool_teams(teams);
+        let of = |task, team: Option<&str>| Candidate { team: team.map(str::to_owned), ..candidate(task) };
+        assert_eq!(admission.admit(&of("a", None)), Err(Refusal::PoolOfOtherTeam));
+        assert_eq!(admission.admit(&of("b", Some("blue"))), Err(Refusal::PoolOfOtherTeam));
+        assert_eq!(admission.admit(&of("c", Some("red"))), Ok(()));
+        assert!(admission.starved().pools.is_empty(), "others may use it");
     }
 
     #[test]

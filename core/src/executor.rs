@@ -182,11 +182,6 @@ impl Roster {
         Self { names: vec![local], ignored: Vec::new() }
     }
 
-    /// Whether any team has executors of its own.
-    pub fn has_teams(&self) -> bool {
-        self.names.iter().any(|name| name.team.is_some())
-    }
-
     /// The executor that stands for an entry: all local ones are one, the worker.
     pub fn stands_for(&self, index: ExecutorIndex) -> ExecutorIndex {
         match self.get(index) {

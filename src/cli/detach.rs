@@ -4,8 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::sys::stat::Mode;
+
 use super::exit::Failure;
 use super::options::Process;
+use crate::config::{Config, keys};
 
 /// Set for the process in the background.
 const MARK: &str = "SLIPSTREAM_DETACHED";
@@ -23,15 +26,17 @@ pub(super) enum Side {
 ///
 /// # Errors
 /// When a file cannot be opened or the process cannot be started.
-pub(super) fn detach(name: &str, options: &Process, home: &Path) -> Result<Side, Failure> {
+pub(super) fn detach(name: &str, options: &Process, config: &Config) -> Result<Side, Failure> {
     if !options.daemon {
         return Ok(Side::Worker);
     }
     if std::env::var_os(MARK).is_some() {
         // Already a leader of its session: nothing to leave.
         let _ = nix::unistd::setsid();
+        nix::sys::stat::umask(umask(&config.get(&keys::core::DAEMON_UMASK))?);
         return Ok(Side::Worker);
     }
+    let home = config.airflow_home();
     let out = open(options.stdout.clone().unwrap_or_else(|| home.join(format!("airflow-{name}.out"))))?;
     let err = open(options.stderr.clone().unwrap_or_else(|| home.join(format!("airflow-{name}.err"))))?;
     Command::new(std::env::current_exe()?)
@@ -42,6 +47,16 @@ pub(super) fn detach(name: &str, options: &Process, home: &Path) -> Result<Side,
         .stderr(err)
         .spawn()?;
     Ok(Side::Parent)
+}
+
+fn umask(text: &str) -> Result<Mode, Failure> {
+    let digits = text.trim().trim_start_matches("0o");
+    match u32::from_str_radix(digits, 8) {
+        Ok(bits) => Ok(Mode::from_bits_truncate(bits)),
+        Err(_) => {
+            Err(Failure::failed(format!("[core] daemon_umask = {text} is no octal number such as 0o077")))
+        }
+    }
 }
 
 fn open(path: PathBuf) -> Result<File, Failure> {

@@ -46,7 +46,7 @@ where
 {
     options.check()?;
     let config = Config::load()?;
-    if detach::detach(name, options, config.airflow_home())? == Side::Parent {
+    if detach::detach(name, options, &config)? == Side::Parent {
         return Ok(());
     }
     let console = match access {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use slipstream_core::ids::MapIndex;
 
@@ -97,7 +97,7 @@ impl LogTemplate {
             priority_weight => ti.priority_weight,
             id => ti.id.to_string(),
         };
-        self.0.get_template(NAME)?.render(context! { ti => Value::from(ti) })
+        self.0.get_template(NAME)?.render(context! { ti => ti })
     }
 }
 

@@ -49,6 +49,7 @@ impl Scheduler {
             streaming,
             streaming_at,
             launched,
+            multi_team: self.options.multi_team,
         };
         let began = Instant::now();
         let pass = critical_section::enqueue(&self.db, &self.bag, &room, self.job.0, now).await?;

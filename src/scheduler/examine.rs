@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::run::Pausing;
 
 use super::look::{Looked, Next, Pass};
 use super::tick::Scheduler;
 use super::timers::Duty;
-use crate::store::snapshot::Pausing;
 use crate::store::{StoreError, retry};
 
 /// How long a run that could not be examined is left alone.
@@ -118,6 +118,7 @@ impl Scheduler {
             most_reading: if self.only_read { u64::MAX } else { self.options.tasks_read_per_pass },
             encrypt: &self.fernet,
             unixname: &self.unixname,
+            multi_team: self.options.multi_team,
             pausing,
             launched: &launched,
             policy: self.policy,

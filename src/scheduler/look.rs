@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::dag::WeightRule;
 use slipstream_core::ids::{DagId, RunId};
-use slipstream_core::run::{self, Decision, Examination, Outcome, Portion, RunFacts};
+use slipstream_core::run::{self, Decision, Examination, Outcome, Pausing, Portion, RunFacts};
 use slipstream_core::state::{RunState, UnknownState};
 
 use super::event_tasks::{EventMemory, EventWork};
@@ -14,8 +14,9 @@ use super::judge::{self, Judgement};
 use super::tick::Policy;
 use crate::store::apply::{self, Applied, Target};
 use crate::store::dag_bag::{CachedDag, DagBag};
+use crate::store::execution::MultiTeam;
 use crate::store::fernet::FernetKeys;
-use crate::store::snapshot::{self, Pausing, RunSnapshot};
+use crate::store::snapshot::{self, RunSnapshot};
 use crate::store::{Db, StoreError, Tx, commands, integrity};
 
 /// How long commands are left alone whose task instances another transaction holds.
@@ -95,6 +96,8 @@ pub(super) struct Pass<'a> {
     pub(super) encrypt: &'a FernetKeys,
     pub(super) unixname: &'a str,
     pub(super) pausing: Pausing,
+    /// `[core] multi_team`.
+    pub(super) multi_team: MultiTeam,
     /// Runs that have just been started: a pause that came meanwhile counts after their first tasks.
     pub(super) launched: &'a BTreeSet<i64>,
     pub(super) policy: Policy,
@@ -179,8 +182,8 @@ impl Pass<'_> {
         Ok(looked)
     }
 
-    /// Runs that are not pinned follow the newest version of their Dag (`_verify_integrity_if_dag_changed`). Returns those
-    /// that got a new one.
+    /// Runs that are not pinned follow the newest version of their Dag, unless it is paused (`_verify_integrity_if_dag_changed`).
+    /// Returns those that got a new one.
     async fn follow_new_versions(
         &self,
         tx: &Tx,
@@ -190,7 +193,8 @@ impl Pass<'_> {
         let mut renewed = Renewed::default();
         for (run, dag) in runs.iter_mut().zip(dags) {
             let Some(dag) = dag else { continue };
-            if run.bundle_version.is_some()
+            if self.pausing == Pausing::Paused
+                || run.bundle_version.is_some()
                 || run.facts.logical_date.is_some_and(|date| date > self.now)
                 || run.unreadable.is_some()
                 || run.ti_versions.contains(&dag.version_id)
@@ -246,7 +250,8 @@ impl Pass<'_> {
             return Ok(looked(Applied::default(), Next::Prepare));
         }
         let known = events.as_ref().map(|events| events.facts.clone());
-        let mut judged = match judge::judge(tx, run, dag, known, self.options, self.now).await? {
+        let options = run::Options { pausing: self.pausing, ..self.options };
+        let mut judged = match judge::judge(tx, run, dag, known, options, self.now).await? {
             Judgement::Is(judged) => judged,
             Judgement::Unreadable(why) => {
                 leave_alone(facts, &why);
@@ -265,6 +270,7 @@ impl Pass<'_> {
             version_id: dag.version_id,
             unixname: self.unixname,
             now: self.now,
+            multi_team: self.multi_team,
         };
         let applied = apply::apply(&target, &judged.decisions, self.encrypt).await?;
         if let Some(events) = &events {

@@ -130,6 +130,7 @@ impl Options {
             log_template: config.get(&keys::logging::LOG_FILENAME_TEMPLATE),
             decisions: slipstream_core::run::Options {
                 max_retry_delay: max_retry_delay.unwrap_or(TimeDelta::MAX),
+                ..slipstream_core::run::Options::default()
             },
         }
     }

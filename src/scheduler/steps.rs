@@ -63,7 +63,9 @@ impl Scheduler {
     /// Hands on the callbacks of missed deadlines, and those that wait for an executor.
     pub(super) async fn deadlines_and_callbacks(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         if std::mem::take(&mut self.agenda.deadlines) {
-            for missed in missed_deadlines::run_once(&self.db, &self.fernet, now).await? {
+            for missed in
+                missed_deadlines::run_once(&self.db, &self.fernet, self.options.multi_team, now).await?
+            {
                 let tags = [("dag_id", missed.dag_id.as_str()), ("dagrun_id", missed.run_id.as_str())];
                 metrics::incr("deadline_alerts.deadline_missed", &tags);
             }

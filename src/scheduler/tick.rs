@@ -38,6 +38,7 @@ use crate::store::dag_bag::DagBag;
 use crate::store::fernet::{FernetKeyError, FernetKeys};
 use crate::store::job::{self, Beat, JobEnd, JobId};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
+use crate::store::secrets::{CipherError, Sources};
 use crate::store::watch::Seen;
 use crate::store::{Db, StoreError};
 use crate::telemetry::metrics;
@@ -54,6 +55,9 @@ pub enum SchedulerError {
     /// The encryption key cannot be used.
     #[error(transparent)]
     FernetKey(#[from] FernetKeyError),
+    /// An encryption key of secrets cannot be used.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
     /// The pattern of run ids is not a regular expression.
     #[error("[scheduler] allowed_run_id_pattern is not a regular expression: {0}")]
     RunIdPattern(String),
@@ -483,7 +487,11 @@ const ATTACH_LIMIT: TimeDelta = TimeDelta::seconds(15);
 /// # Errors
 /// The pattern of run ids is not a regular expression.
 pub fn run_options(config: &Config) -> Result<RunOptions, SchedulerError> {
-    Ok(RunOptions { run_ids: run_id_rules(config)?, unixname: crate::runtime::unix_user() })
+    Ok(RunOptions {
+        run_ids: run_id_rules(config)?,
+        unixname: crate::runtime::unix_user(),
+        secrets: Sources::of_process(&config.get(&keys::core::FERNET_KEY))?,
+    })
 }
 
 fn run_id_rules(config: &Config) -> Result<RunIdRules, SchedulerError> {

@@ -6,6 +6,7 @@ use slipstream_core::admit::Starved;
 use slipstream_core::ids::{DagId, RunId};
 
 use super::critical_section::{QueuedTi, Room};
+use super::execution::MultiTeam;
 use super::{Conn, Param, Sql, Tx};
 
 /// Which candidates are read.
@@ -80,7 +81,7 @@ pub(super) fn select(tx: &Tx, wanted: &Wanted<'_>) -> Sql {
 
 /// The column of the Dag's team, where there are teams.
 fn team(room: &Room, ranks: Ranks) -> &'static str {
-    if !room.roster.has_teams() {
+    if room.multi_team == MultiTeam::Off {
         return "";
     }
     match ranks {

@@ -19,6 +19,7 @@ use super::runs::insert_run::{RunRow, insert_runs};
 use super::runs::params::{self, ParamError};
 use super::runs::pickle;
 use super::runs::run_id::{RunIdError, RunIdRules};
+use super::secrets::Sources;
 use crate::telemetry::metrics::{self, Held};
 
 pub use super::runs::insert_run::{NewRun, TriggeredBy};
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub run_ids: RunIdRules,
     /// `task_instance.unixname`: the user that the scheduler runs as.
     pub unixname: String,
+    /// Where a deadline's interval may be kept.
+    pub secrets: Sources,
 }
 
 /// A run that is to be created, and the newest version of its Dag.
@@ -161,7 +164,7 @@ pub async fn create<C: Conn>(
         }
     }
     insert_task_instances(tx, &instances, &options.unixname, now).await?;
-    deadlines::create(tx, &with_deadlines, now).await?;
+    deadlines::create(tx, &with_deadlines, &options.secrets, now).await?;
 
     Ok(requests
         .iter()

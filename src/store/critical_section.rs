@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::candidates::{self, Ranks, Wanted};
 use super::dag_bag::{CachedDag, DagBag};
 use super::ended_tis::pinned_version;
-use super::{Conn, Db, Dialect, Param, Row, StoreError, Tx};
+use super::execution::MultiTeam;
+use super::{Conn, Db, Dialect, Param, Row, StoreError, Tx, teams};
 
 /// What the scheduler brings into the section.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Room {
     pub streaming_at: Option<ExecutorIndex>,
     /// Runs (`dag_run.id`) that have just been started: a pause that came meanwhile does not hold back their first tasks.
     pub launched: BTreeSet<i64>,
+    /// `[core] multi_team`.
+    pub multi_team: MultiTeam,
 }
 
 /// A task instance that was queued, with all that its executor has to be told.
@@ -124,6 +127,9 @@ pub async fn enqueue(
         return Ok(Pass::default());
     }
     let mut admission = Admission::new(pools, active_counts(&tx).await?, room.executors.clone());
+    if room.multi_team == MultiTeam::On {
+        admission = admission.with_pool_teams(teams::of_pools(&tx).await?);
+    }
     let mut queued: Vec<QueuedTi> = Vec::new();
     let mut queries = Vec::new();
     let mut left = room.free;
@@ -186,6 +192,9 @@ fn tell(ti: &Candidate, refusal: Refusal) {
         }
         Refusal::LargerThanPool => {
             tracing::warn!(%dag_id, %task_id, "the task wants {} slots, more than pool '{pool}' has", ti.pool_slots);
+        }
+        Refusal::PoolOfOtherTeam => {
+            tracing::debug!(%dag_id, %task_id, "not queued: pool '{pool}' is assigned to a team that is not the Dag's");
         }
         Refusal::NoSuchExecutor => {
             tracing::warn!(%dag_id, %task_id, "the task waits: the executor that it names is not in [core] executor, or not for its team");
@@ -267,9 +276,9 @@ async fn page(
             Some(version) => versions.get(&version),
             None => newest.get(&row.id::<DagId>("dag_id")?),
         };
-        let team = if room.roster.has_teams() { row.text_opt("team")? } else { None };
+        let team = if room.multi_team == MultiTeam::On { row.text_opt("team")? } else { None };
         let executor = room.roster.resolve(row.text_opt("executor")?.as_deref(), team.as_deref());
-        let candidate = read_candidate(row, executor, dag.map(Arc::as_ref), room)?;
+        let candidate = Candidate { team, ..read_candidate(row, executor, dag.map(Arc::as_ref), room)? };
         Ok((QueuedTi { class: candidate.class, ..read_ti(row, executor)? }, candidate))
     };
     rows.iter().map(read).collect()
@@ -319,6 +328,7 @@ fn read_candidate(
     let is_streaming = apart && task.is_some_and(Task::is_streaming);
     Ok(Candidate {
         class: if is_streaming { Class::Streaming } else { Class::Batch },
+        team: None,
         ti_id: row.uuid("id")?,
         run_id: row.id("run_id")?,
         pool: row.text("pool")?,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::apply::{self, Target};
 use super::create_run::{measure_created, new_task_instance};
 use super::dag_bag::CachedDag;
+use super::execution::MultiTeam;
 use super::runs::insert_task_instances::{TaskInstanceRun, insert_task_instances};
 use super::snapshot::{self, RunSnapshot};
 use super::{Conn, StoreError, Tx};
@@ -59,7 +60,9 @@ pub async fn bring_in_line(
     let facts = &run.facts;
     let loaded = snapshot::load_needs(tx, facts, &run::integrity_needs(&dag.dag, &run.tis)).await?;
     let changes = run::integrity(&dag.dag, facts, &run.tis, &loaded);
-    let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, unixname, now };
+    // Integrity defers nothing to a triggerer, which is what teams are asked for.
+    let multi_team = MultiTeam::Off;
+    let target = Target { tx, run, dag: &dag.dag, version_id: dag.version_id, unixname, now, multi_team };
     apply::apply_states(&target, &changes.decisions).await?;
     let of = TaskInstanceRun {
         dag_id: facts.dag_id.clone(),

@@ -51,7 +51,7 @@ fn request(dag: &Arc<CachedDag>) -> RunRequest {
 
 fn options() -> RunOptions {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
-    RunOptions { run_ids, unixname: "user".to_owned() }
+    RunOptions { run_ids, unixname: "user".to_owned(), secrets: crate::store::secrets::Sources::default() }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which team everything belongs to, for measurements that name it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Conn, StoreError};
 use crate::telemetry::metrics::Teams;
@@ -23,6 +23,16 @@ pub async fn all<C: Conn>(conn: &C) -> Result<Teams, StoreError> {
 pub async fn of_bundles<C: Conn>(conn: &C) -> Result<Teams, StoreError> {
     let bundles = "SELECT dag_bundle_name AS name, team_name FROM dag_bundle_team";
     Ok(Teams { bundles: read(conn, bundles).await?, ..Teams::default() })
+}
+
+/// The teams of the pools that have one.
+///
+/// # Errors
+/// As any statement.
+pub async fn of_pools<C: Conn>(conn: &C) -> Result<BTreeMap<String, String>, StoreError> {
+    let rows =
+        conn.all(conn.sql("SELECT pool, team_name FROM slot_pool WHERE team_name IS NOT NULL")).await?;
+    rows.iter().map(|row| Ok((row.text("pool")?, row.text("team_name")?))).collect()
 }
 
 async fn read<C: Conn>(conn: &C, text: &str) -> Result<HashMap<String, String>, StoreError> {

@@ -131,13 +131,13 @@ fn iso_parts(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
     Some(total)
 }
 
-/// What becomes of a number that is not finite, for which JSON has no form.
+/// Whose JSON it is to be: they differ in what JSON has no form for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NotFinite {
-    /// It is an error, as in Python's `json`.
-    Refused,
-    /// It is `null`, as pydantic writes it.
-    Null,
+enum Style {
+    /// Python's `json`: numbers that are not finite, keys that are not text, and bytes are errors.
+    Python,
+    /// A model of Airflow's API client (pydantic): numbers that are not finite are `null`, keys and bytes become text.
+    Pydantic,
 }
 
 /// JSON of a message's value. Times become text, as pydantic makes them.
@@ -145,14 +145,17 @@ enum NotFinite {
 /// # Errors
 /// Why it has no JSON form: bytes, keys that are not text, numbers that are not finite.
 pub fn to_json(value: &Value) -> Result<Json, NoJson> {
-    json_of(value, NotFinite::Refused)
+    json_of(value, Style::Python)
 }
 
-fn json_of(value: &Value, not_finite: NotFinite) -> Result<Json, NoJson> {
-    let float = |number: f64| match (serde_json::Number::from_f64(number), not_finite) {
+fn json_of(value: &Value, style: Style) -> Result<Json, NoJson> {
+    let float = |number: f64| match (serde_json::Number::from_f64(number), style) {
         (Some(number), _) => Ok(Json::Number(number)),
-        (None, NotFinite::Null) => Ok(Json::Null),
-        (None, NotFinite::Refused) => Err(NoJson::NotFinite),
+        (None, Style::Pydantic) => Ok(Json::Null),
+        (None, Style::Python) => Err(NoJson::NotFinite),
+    };
+    let text = |text: Option<&str>| {
+        text.map(str::to_owned).ok_or_else(|| NoJson::holds("holds text that is not UTF-8"))
     };
     Ok(match value {
         Value::Nil => Json::Null,
@@ -164,20 +167,21 @@ fn json_of(value: &Value, not_finite: NotFinite) -> Result<Json, NoJson> {
         },
         Value::F32(number) => float(f64::from(*number))?,
         Value::F64(number) => float(*number)?,
-        Value::String(text) => match text.as_str() {
-            Some(text) => Json::from(text),
-            None => return Err(NoJson::holds("holds text that is not UTF-8")),
-        },
+        Value::String(string) => Json::from(text(string.as_str())?),
         Value::Array(items) => {
-            Json::Array(items.iter().map(|item| json_of(item, not_finite)).collect::<Result<_, _>>()?)
+            Json::Array(items.iter().map(|item| json_of(item, style)).collect::<Result<_, _>>()?)
         }
         Value::Map(members) => {
             let mut object = serde_json::Map::with_capacity(members.len());
             for (key, value) in members {
-                let Some(key) = key.as_str() else {
-                    return Err(NoJson::Holds(format!("holds the key `{key}`, which is not text")));
+                let key = match (key.as_str(), style) {
+                    (Some(key), _) => key.to_owned(),
+                    (None, Style::Pydantic) => key_text(key)?,
+                    (None, Style::Python) => {
+                        return Err(NoJson::Holds(format!("holds the key `{key}`, which is not text")));
+                    }
                 };
-                object.insert(key.to_owned(), json_of(value, not_finite)?);
+                object.insert(key, json_of(value, style)?);
             }
             Json::Object(object)
         }
@@ -185,7 +189,23 @@ fn json_of(value: &Value, not_finite: NotFinite) -> Result<Json, NoJson> {
             Some(time) => Json::from(time_text(time)),
             None => return Err(NoJson::holds("holds an unknown extension type")),
         },
+        Value::Binary(bytes) if style == Style::Pydantic => {
+            Json::from(text(std::str::from_utf8(bytes).ok())?)
+        }
         Value::Binary(_) => return Err(NoJson::holds("holds bytes, which JSON cannot")),
+    })
+}
+
+/// A key as pydantic writes it.
+fn key_text(key: &Value) -> Result<String, NoJson> {
+    Ok(match key {
+        Value::Nil => "None".to_owned(),
+        Value::Array(items) => items.iter().map(key_text).collect::<Result<Vec<_>, _>>()?.join(","),
+        _ => match json_of(key, Style::Pydantic)? {
+            Json::String(text) => text,
+            Json::Null => "NaN".to_owned(),
+            plain => plain.to_string(),
+        },
     })
 }
 
@@ -413,20 +433,21 @@ impl<'a> Fields<'a> {
 
     /// Any value as JSON; JSON `null` when it is missing.
     pub fn json(&self, field: &str) -> Result<Json, BadMessage> {
-        self.json_field(field, NotFinite::Refused)
+        self.json_field(field, Style::Python)
     }
 
-    /// As [`Fields::json`], with `null` for numbers that are not finite: as a model of Airflow's API client is written.
+    /// As [`Fields::json`], as a model of Airflow's API client is written: `null` for numbers that are not finite, text for
+    /// keys of other types and for bytes.
     ///
     /// # Errors
-    /// As [`Fields::json`], but for those numbers.
-    pub fn json_with_nulls(&self, field: &str) -> Result<Json, BadMessage> {
-        self.json_field(field, NotFinite::Null)
+    /// When it is too large a number, or bytes that are no text.
+    pub fn json_of_model(&self, field: &str) -> Result<Json, BadMessage> {
+        self.json_field(field, Style::Pydantic)
     }
 
-    fn json_field(&self, field: &str, not_finite: NotFinite) -> Result<Json, BadMessage> {
+    fn json_field(&self, field: &str, style: Style) -> Result<Json, BadMessage> {
         let Some(value) = self.get(field) else { return Ok(Json::Null) };
-        json_of(value, not_finite).map_err(|why| match why {
+        json_of(value, style).map_err(|why| match why {
             NoJson::NotFinite => BadMessage::NotFinite,
             NoJson::Holds(what) => self.bad(field, what),
         })
@@ -479,10 +500,28 @@ mod tests {
     fn what_json_cannot_hold_is_refused_with_the_reason() {
         assert_eq!(to_json(&Value::from(f64::NAN)), Err(NoJson::NotFinite));
         let nested = Value::Array(vec![Value::from(f64::INFINITY), Value::from(1)]);
-        assert_eq!(json_of(&nested, NotFinite::Null), Ok(serde_json::json!([null, 1])));
+        assert_eq!(json_of(&nested, Style::Pydantic), Ok(serde_json::json!([null, 1])));
         let Err(NoJson::Holds(what)) = to_json(&Value::Map(vec![(1.into(), 2.into())])) else {
             panic!("a number is no key")
         };
         assert!(what.contains("not text"));
+    }
+
+    #[test]
+    fn a_model_has_text_for_keys_and_bytes() {
+        let pairs = [
+            (Value::from(1), "1"),
+            (Value::from(1.5), "1.5"),
+            (Value::from(true), "true"),
+            (Value::Nil, "None"),
+            (Value::Array(vec![1.into(), 2.into()]), "1,2"),
+            (Value::Binary(b"x".to_vec()), "x"),
+            (from_time(time("2020-01-01T00:00:00Z")), "2020-01-01T00:00:00Z"),
+        ];
+        for (key, text) in pairs {
+            let json = json_of(&Value::Map(vec![(key, Value::Binary(b"v".to_vec()))]), Style::Pydantic);
+            assert_eq!(json, Ok(serde_json::json!({text: "v"})));
+        }
+        assert!(json_of(&Value::Binary(vec![0xff]), Style::Pydantic).is_err());
     }
 }

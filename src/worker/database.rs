@@ -13,7 +13,7 @@ use super::server::{Answers, Refused, Reply, ServerError, Servers, Started, Task
 use crate::executor::ExecuteTask;
 use crate::store::connection_tests::{self, BeginError, Verdict};
 use crate::store::execution::heartbeat::HeartbeatReply;
-use crate::store::execution::{self, EnterRunning, ExecutionError, Finish, FinishState, RunError};
+use crate::store::execution::{self, EnterRunning, ExecutionError, Finish, FinishState, Refusal, RunError};
 use crate::store::secrets::Connection;
 use crate::store::{Db, StoreError, commands, retry, withdrawn};
 use crate::supervisor::answer::{self, Asker, Startup, startup_details};
@@ -233,8 +233,8 @@ fn refusal_of_heartbeat(reply: &HeartbeatReply) -> Refused {
             (409, json!({"reason": "not_running", "message": text, "current_state": state}))
         }
         HeartbeatReply::NotFound { archived } => {
-            let status = if *archived { 410 } else { 404 };
-            (status, json!({"reason": "not_found", "message": "Task Instance not found"}))
+            let refusal = if *archived { Refusal::gone() } else { Refusal::no_task_instance() };
+            (refusal.status, refusal.detail)
         }
         HeartbeatReply::Ok => (200, json!(null)),
     };

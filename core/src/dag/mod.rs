@@ -57,6 +57,8 @@ pub struct Dag {
     pub timezone: Value,
     /// `start_date`.
     pub start_date: Option<DateTime<Utc>>,
+    /// `default_args["start_date"]`: no run with an earlier logical date can be triggered by a task.
+    pub default_start_date: Option<DateTime<Utc>>,
     /// `end_date`.
     pub end_date: Option<DateTime<Utc>>,
     /// Whether missed runs are made up for.

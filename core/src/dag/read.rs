@@ -133,6 +133,10 @@ fn assemble(
         event_triggers: Declared::on_dag(field("timetable")),
         timezone: field("timezone").clone(),
         start_date: defaults.start_date,
+        default_start_date: dag
+            .get("default_args")
+            .and_then(|args| value::unwrap(args).get("start_date"))
+            .and_then(value::date),
         end_date: defaults.end_date,
         catchup: value::truth(field("catchup")),
         max_active_runs: number("max_active_runs", 16),

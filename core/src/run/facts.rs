@@ -79,12 +79,24 @@ pub struct Facts<'a> {
 pub struct Options {
     /// `[core] max_task_retry_delay`: where exponential growth of retry delays ends.
     pub max_retry_delay: TimeDelta,
+    /// Whether the Dag is paused.
+    pub pausing: Pausing,
+}
+
+/// Which runs are looked at, by their Dag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pausing {
+    /// Of Dags that are not paused: they are carried on.
+    Unpaused,
+    /// Of paused Dags: they may end, but nothing new is started, they follow no new version of their Dag, and `dagrun_timeout` does
+    /// not strike (`SchedulerJobRunner._update_dag_run_state_for_paused_dags`).
+    Paused,
 }
 
 impl Default for Options {
     /// Airflow's defaults.
     fn default() -> Self {
-        Self { max_retry_delay: TimeDelta::days(1) }
+        Self { max_retry_delay: TimeDelta::days(1), pausing: Pausing::Unpaused }
     }
 }
 

@@ -26,7 +26,7 @@ pub use decision::{
 pub use event_plan::{Counting, EventPlan};
 pub use event_tasks::{EventFacts, Heard, Hold, Timeout};
 pub use examine::examine;
-pub use facts::{Facts, Loaded, Options, PreviousRun, RunFacts, SkipVerdict, TiFacts};
+pub use facts::{Facts, Loaded, Options, Pausing, PreviousRun, RunFacts, SkipVerdict, TiFacts};
 pub use need::{Needs, PreviousRunKind, PreviousRunNeed, integrity_needs, needs};
 pub use portion::{Portion, changes_at_once};
 

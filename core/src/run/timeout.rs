@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Dates, Decision, Examination, Facts, FailureReason, Outcome, Reason, TiRef, Timeout};
+use super::{Dates, Decision, Examination, Facts, FailureReason, Outcome, Pausing, Reason, TiRef, Timeout};
 use crate::state::{TaskState, is_finished};
 
 /// When the run will have taken too long.
 pub(super) fn deadline(facts: &Facts<'_>) -> Option<DateTime<Utc>> {
-    if facts.loaded.events.as_ref().is_some_and(|events| events.timeout == Timeout::Never) {
+    let never = facts.loaded.events.as_ref().is_some_and(|events| events.timeout == Timeout::Never);
+    if never || facts.options.pausing == Pausing::Paused {
         return None;
     }
     let limit = facts.dag.dagrun_timeout.filter(|limit| !limit.is_zero())?;

@@ -21,6 +21,8 @@ keys! { "core":
     MAX_MAP_LENGTH: i64 = "max_map_length", 1024;
     /// Upper limit of the delay that exponential backoff may reach.
     MAX_TASK_RETRY_DELAY: Duration = "max_task_retry_delay", Duration::from_secs(86_400);
+    /// The umask of a process in the background, in octal digits.
+    DAEMON_UMASK: String = "daemon_umask", "0o077";
     /// Whether values under sensitive names are masked.
     HIDE_SENSITIVE_VAR_CONN_FIELDS: bool = "hide_sensitive_var_conn_fields", true;
     /// More names that are sensitive, separated by commas.

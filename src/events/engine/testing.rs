@@ -40,7 +40,11 @@ pub(crate) fn engine(db: &Db) -> Engine {
 /// An engine that asks Python.
 pub(crate) fn engine_with(db: &Db, asker: Asker) -> Engine {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
-    let options = RunOptions { run_ids, unixname: "tests".to_owned() };
+    let options = RunOptions {
+        run_ids,
+        unixname: "tests".to_owned(),
+        secrets: crate::store::secrets::Sources::default(),
+    };
     Engine::new(db.clone(), options, LogWake::new(), EventWake::default(), asker)
 }
 

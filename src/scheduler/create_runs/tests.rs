@@ -11,6 +11,7 @@ use crate::scheduler::duties::missed_deadlines;
 use crate::store::Conn;
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
+use crate::store::execution::MultiTeam;
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
 use crate::store::runs::testing::{Place, TestDb, python};
 
@@ -25,7 +26,12 @@ pub(crate) fn options() -> CreateOptions {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
     let user = std::process::Command::new("id").arg("-un").output().unwrap();
     let unixname = String::from_utf8(user.stdout).unwrap().trim().to_owned();
-    CreateOptions { runs: RunOptions { run_ids, unixname }, job_id: 7, batch: 100, start: 0 }
+    CreateOptions {
+        runs: RunOptions { run_ids, unixname, secrets: crate::store::secrets::Sources::default() },
+        job_id: 7,
+        batch: 100,
+        start: 0,
+    }
 }
 
 fn file(test: &TestDb) -> std::path::PathBuf {
@@ -139,10 +145,12 @@ async fn a_missed_deadline_hands_on_what_airflow_hands_on() {
     let stock = ours.copy().await;
     stock.airflow(MISS).unwrap();
     let plain = |text: &str| text.to_owned();
-    let missed = missed_deadlines::run_once(&ours.db, &plain, Utc::now()).await.unwrap();
+    let missed = missed_deadlines::run_once(&ours.db, &plain, MultiTeam::Off, Utc::now()).await.unwrap();
     assert_eq!(missed.len(), 2);
     let (expected, found) = (dump(&python, DUMP_DEADLINES, &stock), dump(&python, DUMP_DEADLINES, &ours));
     assert_eq!(expected["trigger"].as_array().map(Vec::len), Some(1));
     assert_eq!(found, expected);
-    assert!(missed_deadlines::run_once(&ours.db, &plain, Utc::now()).await.unwrap().is_empty());
+    assert!(
+        missed_deadlines::run_once(&ours.db, &plain, MultiTeam::Off, Utc::now()).await.unwrap().is_empty()
+    );
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::store::deadlines::{self, Encrypt, MissedDeadline};
+use crate::store::execution::MultiTeam;
 use crate::store::{Db, StoreError, retry};
 
 /// Hands the callbacks of passed deadlines on; returns the deadlines.
@@ -12,7 +13,9 @@ use crate::store::{Db, StoreError, retry};
 pub async fn run_once(
     db: &Db,
     encrypt: &impl Encrypt,
+    multi_team: MultiTeam,
     now: DateTime<Utc>,
 ) -> Result<Vec<MissedDeadline>, StoreError> {
-    retry("handle missed deadlines", async || deadlines::handle_expired(db, encrypt, now).await).await
+    retry("handle missed deadlines", async || deadlines::handle_expired(db, encrypt, multi_team, now).await)
+        .await
 }

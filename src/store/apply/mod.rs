@@ -15,6 +15,7 @@ use slipstream_core::state::TaskState;
 use uuid::Uuid;
 
 use self::expand::Made;
+use super::execution::MultiTeam;
 use super::snapshot::RunSnapshot;
 use super::{StoreError, Tx};
 
@@ -36,6 +37,8 @@ pub struct Target<'a> {
     pub unixname: &'a str,
     /// The moment of the decision.
     pub now: DateTime<Utc>,
+    /// `[core] multi_team`.
+    pub multi_team: MultiTeam,
 }
 
 /// What was written.

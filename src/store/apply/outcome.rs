@@ -68,14 +68,7 @@ pub async fn pause_after_failures(
     if (states.len() as i64) < most || !all_failed {
         return Ok(false);
     }
-    let paused = tx
-        .exec(
-            tx.sql("UPDATE dag SET is_paused = ? WHERE dag_id = ? AND NOT is_paused").bind(true).bind(dag_id),
-        )
-        .await?;
-    if paused == 0 {
-        return Ok(false);
-    }
+    tx.exec(tx.sql("UPDATE dag SET is_paused = ? WHERE dag_id = ?").bind(true).bind(dag_id)).await?;
     tracing::info!(%dag_id, "Pausing the Dag: its last {most} runs failed");
     let entry = LogEntry {
         event: "paused".to_owned(),
@@ -91,4 +84,26 @@ pub async fn pause_after_failures(
     };
     audit_log::write(tx, now, &[entry]).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{self, NewRun, at, on_each_database};
+
+    #[test]
+    fn each_failure_that_is_one_too_many_pauses_the_dag_and_is_noted() {
+        on_each_database(async |db| {
+            testing::dag(db, "d").await;
+            NewRun::new("d", "r").insert(db).await;
+            db.exec(db.sql("UPDATE dag_run SET state = 'failed'")).await.unwrap();
+            for _ in 0..2 {
+                let tx = db.begin().await.unwrap();
+                assert!(pause_after_failures(&tx, &"d".into(), 1, at(1)).await.unwrap());
+                tx.commit().await.unwrap();
+            }
+            assert_eq!(testing::count(db, "dag WHERE is_paused").await, 1);
+            assert_eq!(testing::count(db, "log WHERE event = 'paused'").await, 2);
+        });
+    }
 }

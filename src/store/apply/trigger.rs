@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Target;
 use crate::store::encoding;
+use crate::store::execution::teams;
 use crate::store::{Conn, StoreError};
 
 pub use crate::store::deadlines::Encrypt;
@@ -24,11 +25,13 @@ pub(super) async fn defer(
 ) -> Result<u64, StoreError> {
     let (tx, now) = (target.tx, target.now);
     let kwargs = encoding::to_serde(&encoding::plain(start.kwargs.as_ref().unwrap_or(&json!({}))));
+    let team = teams::of_dag(tx, target.multi_team, &target.run.facts.dag_id).await?;
     let sql = tx
-        .sql("INSERT INTO trigger (classpath, kwargs, created_date) VALUES (?, ?, ?) RETURNING id")
+        .sql("INSERT INTO trigger (classpath, kwargs, created_date, team_name) VALUES (?, ?, ?, ?) RETURNING id")
         .bind(&*start.classpath)
         .bind(encrypt.encrypt(&kwargs.to_string()))
-        .bind(now);
+        .bind(now)
+        .bind(team);
     let row = tx.one(sql).await?.ok_or_else(|| StoreError::NotFound("the new trigger".to_owned()))?;
     let trigger = row.int("id")?;
     let next_kwargs: Value =

@@ -24,6 +24,8 @@ pub(super) struct Source {
 #[derive(Clone, Debug)]
 pub(super) struct TiFacts {
     pub(super) source: Source,
+    /// Of the task instance's Dag version, whether the run is pinned to one or not.
+    pub(super) own_bundle_version: Option<String>,
     pub(super) ti: Value,
     pub(super) dag_run: Value,
     pub(super) max_tries: i64,
@@ -175,10 +177,11 @@ pub(super) async fn ti_and_run<C: Conn>(conn: &C, id: Uuid) -> Result<Option<TiF
     if let Some(bundle) = row.text_opt("dv_bundle")? {
         source.bundle_name = bundle;
     }
+    let own_bundle_version = row.text_opt("dv_version")?;
     if row.text_opt("pinned")?.is_some() {
-        source.bundle_version = row.text_opt("dv_version")?;
+        source.bundle_version.clone_from(&own_bundle_version);
     }
-    Ok(Some(TiFacts { source, ti, dag_run, max_tries: row.int("max_tries")? }))
+    Ok(Some(TiFacts { source, own_bundle_version, ti, dag_run, max_tries: row.int("max_tries")? }))
 }
 
 /// Gives a task instance without a Dag version, as Airflow 2 left them, the newest one of its Dag.

@@ -170,10 +170,15 @@ async fn task_request<C: Conn>(
 ) -> Result<Option<Value>, StoreError> {
     context::give_dag_version(conn, ti, now).await?;
     let Some(facts) = ti_and_run(conn, ti).await? else { return Ok(None) };
+    // Airflow's own difference between the two requests.
+    let bundle_version = match class {
+        "EmailRequest" => facts.own_bundle_version,
+        _ => facts.source.bundle_version,
+    };
     let mut body = json!({
         "filepath": facts.source.filepath,
         "bundle_name": facts.source.bundle_name,
-        "bundle_version": facts.source.bundle_version,
+        "bundle_version": bundle_version,
         "msg": msg,
         "ti": facts.ti,
         "context_from_server": {

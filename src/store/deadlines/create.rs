@@ -9,6 +9,7 @@ use super::super::encoding;
 use super::super::error::StoreError;
 use super::super::row::Row;
 use super::super::runs::insert_run::NewRun;
+use super::super::secrets::{self, Sources};
 use super::reference::{Interval, Reference};
 use crate::telemetry::metrics::Held;
 
@@ -40,6 +41,7 @@ struct Alert {
 pub async fn create<C: Conn>(
     tx: &C,
     runs: &[NewDeadlines<'_>],
+    secrets: &Sources,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     if runs.is_empty() {
@@ -54,7 +56,7 @@ pub async fn create<C: Conn>(
     let alerts = tx.all(sql).await?.iter().map(alert).collect::<Result<Vec<_>, _>>()?;
     for new in runs {
         for alert in alerts.iter().filter(|alert| alert.serialized_dag_id == new.serialized_dag_id) {
-            match deadline_time(tx, alert, new.run, now).await {
+            match deadline_time(tx, alert, new.run, secrets, now).await {
                 Ok(Some(time)) => write(tx, alert, new, time, now).await?,
                 Ok(None) => tracing::warn!(
                     dag_id = %new.run.dag_id, run_id = %new.run.run_id, deadline_alert_id = %alert.id,
@@ -85,11 +87,12 @@ async fn deadline_time<C: Conn>(
     tx: &C,
     alert: &Alert,
     run: &NewRun,
+    secrets: &Sources,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
     let interval = match Interval::read(&alert.interval)? {
         Interval::Fixed(interval) => interval,
-        Interval::Variable(key) => variable_seconds(tx, &key).await?,
+        Interval::Variable(key) => variable_seconds(tx, &key, secrets).await?,
     };
     let reference = Reference::read(&alert.reference)?;
     if let Reference::Custom(name) = &reference {
@@ -98,13 +101,9 @@ async fn deadline_time<C: Conn>(
     Ok(reference.moment(tx, run, now).await?.and_then(|moment| moment.checked_add_signed(interval)))
 }
 
-/// An interval that is kept in a variable: whole seconds. Airflow looks in the environment before the database.
-async fn variable_seconds<C: Conn>(tx: &C, key: &str) -> Result<TimeDelta, StoreError> {
-    let sql = tx.sql("SELECT val FROM variable WHERE key = ? AND is_encrypted = false").bind(key);
-    let value = match tx.one(sql).await? {
-        Some(row) => row.text_opt("val")?,
-        None => None,
-    };
+/// An interval that is kept in a variable: whole seconds.
+async fn variable_seconds<C: Conn>(tx: &C, key: &str, secrets: &Sources) -> Result<TimeDelta, StoreError> {
+    let value = secrets::known_variable(tx, secrets, key).await?;
     let value = value.ok_or_else(|| StoreError::Invalid(format!("VariableInterval '{key}' not found")))?;
     let seconds: i64 = value.trim().parse().map_err(|_| {
         StoreError::Invalid(format!("VariableInterval '{key}' must be an integer (seconds), got: '{value}'"))

@@ -9,6 +9,7 @@ use slipstream_core::ids::{DagId, RunId};
 use super::super::db::{Conn, Db};
 use super::super::encoding;
 use super::super::error::StoreError;
+use super::super::execution::MultiTeam;
 use super::super::row::Row;
 use super::response::dag_run_response;
 
@@ -39,6 +40,8 @@ struct Expired {
     deadline_time: DateTime<Utc>,
     callback_id: Uuid,
     callback_type: String,
+    /// Of the callback's bundle.
+    team: Option<String>,
     data: Value,
     missed: MissedDeadline,
 }
@@ -51,6 +54,7 @@ struct Expired {
 pub async fn handle_expired(
     db: &Db,
     encrypt: &impl Encrypt,
+    multi_team: MultiTeam,
     now: DateTime<Utc>,
 ) -> Result<Vec<MissedDeadline>, StoreError> {
     // Most looks find nothing; they need no transaction.
@@ -62,7 +66,7 @@ pub async fn handle_expired(
     let tx = db.begin().await?;
     let mut missed = Vec::new();
     for deadline in expired(&tx, now).await? {
-        handle(&tx, &deadline, encrypt, now).await?;
+        handle(&tx, &deadline, encrypt, multi_team, now).await?;
         missed.push(deadline.missed);
     }
     tx.commit().await?;
@@ -73,7 +77,8 @@ async fn expired<C: Conn>(tx: &C, now: DateTime<Utc>) -> Result<Vec<Expired>, St
     let sql = tx
         .sql(
             "SELECT deadline.id, deadline.dagrun_id, deadline.deadline_time, deadline.callback_id, \
-             callback.type AS callback_type, callback.data, dr.dag_id, dr.run_id \
+             callback.type AS callback_type, callback.data, dr.dag_id, dr.run_id, \
+             (SELECT t.team_name FROM dag_bundle_team t WHERE t.dag_bundle_name = callback.bundle_name) AS team \
              FROM deadline JOIN callback ON callback.id = deadline.callback_id \
              JOIN dag_run dr ON dr.id = deadline.dagrun_id \
              WHERE deadline.deadline_time < ? AND NOT deadline.missed",
@@ -90,6 +95,7 @@ fn read(row: &Row) -> Result<Expired, StoreError> {
         deadline_time: row.time("deadline_time")?,
         callback_id: row.uuid("callback_id")?,
         callback_type: row.text("callback_type")?,
+        team: row.text_opt("team")?,
         data: encoding::plain(&row.json("data")?),
         missed: MissedDeadline { dag_id: row.id("dag_id")?, run_id: row.id("run_id")? },
     })
@@ -99,6 +105,7 @@ async fn handle<C: Conn>(
     tx: &C,
     deadline: &Expired,
     encrypt: &impl Encrypt,
+    multi_team: MultiTeam,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let run = dag_run_response(tx, deadline.dagrun_id).await?.unwrap_or(Value::Null);
@@ -111,7 +118,8 @@ async fn handle<C: Conn>(
         "deadline": {"id": deadline.id.to_string(), "deadline_time": encoding::datetime(deadline.deadline_time)},
     });
     let sql = if deadline.callback_type == "triggerer" {
-        let trigger = insert_trigger(tx, &data, encrypt, now).await?;
+        let team = deadline.team.as_deref().filter(|_| multi_team == MultiTeam::On);
+        let trigger = insert_trigger(tx, &data, team, encrypt, now).await?;
         tx.sql("UPDATE callback SET state = 'queued', data = ?, trigger_id = ? WHERE id = ?")
             .bind(encoding::extended(&data))
             .bind(trigger)
@@ -136,6 +144,7 @@ async fn handle<C: Conn>(
 async fn insert_trigger<C: Conn>(
     tx: &C,
     data: &Value,
+    team: Option<&str>,
     encrypt: &impl Encrypt,
     now: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
@@ -143,11 +152,12 @@ async fn insert_trigger<C: Conn>(
         encoding::to_serde(&json!({"callback_path": data["path"], "callback_kwargs": data["kwargs"]}));
     let sql = tx
         .sql(
-            "INSERT INTO trigger (classpath, kwargs, created_date) \
-             VALUES ('airflow.triggers.callback.CallbackTrigger', ?, ?) RETURNING id",
+            "INSERT INTO trigger (classpath, kwargs, created_date, team_name) \
+             VALUES ('airflow.triggers.callback.CallbackTrigger', ?, ?, ?) RETURNING id",
         )
         .bind(encrypt.encrypt(&kwargs.to_string()))
-        .bind(now);
+        .bind(now)
+        .bind(team);
     let row = tx.one(sql).await?.ok_or_else(|| StoreError::NotFound("the new trigger".to_owned()))?;
     row.int("id")
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
+use slipstream_core::dag::Dag;
 use slipstream_core::ids::{DagId, RunId};
+use slipstream_core::schedule::TimetableError;
 use slipstream_core::state::{RunState, RunType};
 use uuid::Uuid;
 
@@ -14,6 +16,7 @@ use crate::store::dag_bag::DagBag;
 use crate::store::db::{Conn, Db, Tx};
 use crate::store::error::StoreError;
 use crate::store::row::Row;
+use crate::store::runs::run_id::isoformat;
 
 /// A run to be triggered.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct TriggerRun {
     pub logical_date: Option<DateTime<Utc>>,
     /// When it may start.
     pub run_after: DateTime<Utc>,
+    /// The data interval, where only users' Python can infer it ([`TriggerOutcome::NeedsInterval`]).
+    pub data_interval: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// A note on it.
     pub note: Option<String>,
     /// The task instance that triggers it; the new run inherits the name of its run's user.
@@ -41,6 +46,8 @@ pub enum TriggerOutcome {
     Created,
     /// A run of this name or logical date was there before.
     Exists,
+    /// Nothing yet: the Dag's timetable is one of a plugin, which has to infer the data interval first.
+    NeedsInterval,
 }
 
 /// Triggers the run.
@@ -62,11 +69,15 @@ pub async fn trigger(
             return Err(Refusal::not_found(format!("Dag with dag_id: '{}' not found", request.dag_id)).into());
         };
         let data_interval = match request.logical_date {
-            Some(_) => {
-                let interval = dag.timetable.infer_manual_data_interval(request.run_after);
-                let interval =
-                    interval.map_err(|error| Refusal::new(400, "value_error", error.to_string()))?;
-                Some((interval.start, interval.end))
+            Some(date) => {
+                check_start_date(&dag.dag, date)?;
+                let inferred = dag.timetable.infer_manual_data_interval(request.run_after);
+                match (inferred, request.data_interval) {
+                    (Ok(interval), _) => Some((interval.start, interval.end)),
+                    (Err(TimetableError::Custom { .. }), Some(interval)) => Some(interval),
+                    (Err(TimetableError::Custom { .. }), None) => return Ok(TriggerOutcome::NeedsInterval),
+                    (Err(error), _) => return Err(Refusal::new(400, "value_error", error.to_string()).into()),
+                }
             }
             None => None,
         };
@@ -86,6 +97,10 @@ pub async fn trigger(
             partition_key: None,
             partition_date: None,
         };
+        // Looked for before anything about the run is checked.
+        if run_exists(tx, request).await? {
+            return Ok(TriggerOutcome::Exists);
+        }
         let now = Utc::now();
         let created = create_run::create(tx, vec![RunRequest { run, dag }], options, now).await?;
         match created.into_iter().next() {
@@ -97,6 +112,30 @@ pub async fn trigger(
             Some(Creation::Refused(why)) => Err(refused(&why).into()),
         }
     })
+}
+
+async fn run_exists(tx: &Tx, request: &TriggerRun) -> Result<bool, StoreError> {
+    let sql = tx
+        .sql("SELECT 1 AS one FROM dag_run WHERE dag_id = ? AND run_id = ?")
+        .bind(&request.dag_id)
+        .bind(&request.run_id);
+    Ok(tx.one(sql).await?.is_some())
+}
+
+/// A logical date must not be before the start date of the Dag's default arguments.
+fn check_start_date(dag: &Dag, logical_date: DateTime<Utc>) -> Result<(), Refusal> {
+    match dag.default_start_date {
+        Some(start) if logical_date < start => Err(Refusal::new(
+            400,
+            "value_error",
+            format!(
+                "Logical date [{}] should be >= start_date [{}] from Dag's default_args",
+                isoformat(logical_date),
+                isoformat(start)
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn refused(why: &RunRefused) -> Refusal {

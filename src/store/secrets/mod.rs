@@ -14,7 +14,7 @@ pub use connection::Connection;
 pub use environment::Environment;
 pub use stored::{connection_in, delete_variable, put_variable, variable_keys};
 
-use super::db::Db;
+use super::db::{Conn, Db};
 use super::error::StoreError;
 use super::execution::MultiTeam;
 
@@ -25,6 +25,16 @@ pub struct Sources {
     pub environment: Environment,
     /// `[core] fernet_key`.
     pub cipher: Cipher,
+}
+
+impl Sources {
+    /// This process's environment, and the database under the keys of `[core] fernet_key`.
+    ///
+    /// # Errors
+    /// When a key is malformed.
+    pub fn of_process(fernet_key: &str) -> Result<Self, CipherError> {
+        Ok(Self { environment: Environment::of_process(), cipher: Cipher::new(fernet_key)? })
+    }
 }
 
 /// For whom a secret is read or written.
@@ -68,6 +78,22 @@ pub async fn variable<B: SecretsBackend>(
         return Ok(Some(value.to_owned()));
     }
     Ok(stored::variable(db, &sources.cipher, key, access.team).await?)
+}
+
+/// As [`variable`], without a team and without a backend of the deployment's own, on any connection.
+///
+/// # Errors
+/// As any statement.
+pub async fn known_variable<C: Conn>(
+    conn: &C,
+    sources: &Sources,
+    key: &str,
+) -> Result<Option<String>, StoreError> {
+    let access = Access { multi_team: MultiTeam::Off, team: None };
+    match sources.environment.variable(key, access) {
+        Some(value) => Ok(Some(value.to_owned())),
+        None => stored::variable(conn, &sources.cipher, key, None).await,
+    }
 }
 
 /// A connection, or nothing.

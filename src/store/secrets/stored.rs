@@ -16,8 +16,8 @@ fn of_team(sql: Sql, team: Option<&str>) -> Sql {
 }
 
 /// A variable's value. One that cannot be decrypted is nothing, as in Airflow.
-pub(super) async fn variable(
-    db: &Db,
+pub(super) async fn variable<C: Conn>(
+    db: &C,
     cipher: &Cipher,
     key: &str,
     team: Option<&str>,

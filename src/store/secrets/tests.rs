@@ -52,6 +52,19 @@ fn the_environment_goes_before_the_database() {
     });
 }
 
+#[test]
+fn a_variable_is_known_inside_a_transaction_too_encrypted_or_from_the_environment() {
+    on_each_database(async |db| {
+        let environment = Environment::new([("AIRFLOW_VAR_LIMIT".to_owned(), "60".to_owned())]);
+        let sources = Sources { environment, cipher: cipher() };
+        put_variable(db, &sources.cipher, "grace", "90", None, None).await.unwrap();
+        let tx = db.begin().await.unwrap();
+        for (key, value) in [("limit", Some("60")), ("grace", Some("90")), ("none", None)] {
+            assert_eq!(known_variable(&tx, &sources, key).await.unwrap().as_deref(), value);
+        }
+    });
+}
+
 /// A backend of the deployment's own.
 struct Vault(Result<Option<String>, BackendError>);
 

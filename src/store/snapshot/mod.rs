@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use slipstream_core::ids::{DagId, MapIndex, RunId};
-use slipstream_core::run::{RunFacts, TiFacts};
+use slipstream_core::run::{Pausing, RunFacts, TiFacts};
 use slipstream_core::state::UnknownState;
 use uuid::Uuid;
 
@@ -57,17 +57,8 @@ const SELECT_RUNS: &str = "SELECT dr.id, dr.dag_id, dr.run_id, dr.run_type, dr.s
      dr.created_dag_version_id, dr.clear_number, dr.queued_at, dr.context_carrier, bdr.sort_ordinal FROM dag_run dr \
      JOIN dag ON dag.dag_id = dr.dag_id LEFT JOIN backfill_dag_run bdr ON bdr.dag_run_id = dr.id";
 
-/// Which runs are looked at, by their Dag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pausing {
-    /// Of Dags that are not paused: they are carried on.
-    Unpaused,
-    /// Of paused Dags: they may end, but nothing new is started.
-    Paused,
-}
-
 /// Locks and reads those of the named runs that may be examined now: running, due, of a Dag that is neither paused nor
-/// stale, and not locked by another scheduler. Of the runs that have just been started here (`launched`) it does not matter
+/// stale (or is paused, and stale or not), and not locked by another scheduler. Of the runs that have just been started here (`launched`) it does not matter
 /// whether their Dag was paused meanwhile. Their task instances are left to [`load_task_instances`].
 ///
 /// # Errors
@@ -88,7 +79,9 @@ pub async fn lock_runs(
         sql = sql.push(" OR dr.id IN (?)").bind_list(launched.iter().copied());
     }
     sql = sql
-        .push(") AND NOT dag.is_stale AND dr.run_after <= ? AND (dr.id IN (?)")
+        .push(")")
+        .push_if(pausing == Pausing::Unpaused, " AND NOT dag.is_stale")
+        .push(" AND dr.run_after <= ? AND (dr.id IN (?)")
         .bind(now)
         .bind_list(ids.iter().copied());
     if !keys.is_empty() {

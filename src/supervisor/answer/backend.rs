@@ -19,10 +19,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct CustomBackend(Option<LazyService>);
 
 impl CustomBackend {
-    /// As configured.
-    pub fn from_config(config: &Config) -> Self {
+    /// As configured, in this process.
+    pub fn from_config(config: &Config, python: &LazyService) -> Self {
         let class = config.get(&keys::secrets::BACKEND);
-        Self((!class.trim().is_empty()).then(|| LazyService::new(config)))
+        Self((!class.trim().is_empty()).then(|| python.clone()))
     }
 
     async fn ask(&self, op: &str, args: Value) -> Result<Option<String>, BackendError> {

@@ -1,6 +1,9 @@
 //! Dag runs and Dags.
 
-use chrono::Utc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
 use slipstream_core::state::RunState;
 
 use super::super::value::{Fields, Message};
@@ -9,6 +12,9 @@ use super::{Answerer, Asker, Response, SecretsBackend, wire};
 use crate::store::execution::dag_runs::{self, Paused, RunFilter};
 use crate::store::execution::trigger_run::{self, TriggerOutcome, TriggerRun};
 use crate::store::execution::{Refusal, clear_run};
+
+/// How long a timetable may take.
+const TIMETABLE_LIMIT: Duration = Duration::from_secs(60);
 
 impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_dag_run(&mut self, fields: &Fields<'_>) -> Response {
@@ -74,20 +80,45 @@ impl<B: SecretsBackend> Answerer<B> {
         Ok(Some(message))
     }
 
+    /// Asks the Dag's own timetable what a run that is triggered works on.
+    async fn manual_interval(&self, request: &TriggerRun) -> Result<(DateTime<Utc>, DateTime<Utc>), Failure> {
+        let refused = |why: String| Refusal::new(400, "value_error", why);
+        let python = self.options.python.as_ref().ok_or(Failure::Unhandled)?;
+        let args = json!({"dag_id": request.dag_id, "run_after": request.run_after.to_rfc3339()});
+        let answer = python.call("timetables.manual_interval", args, TIMETABLE_LIMIT).await;
+        let answer = answer.map_err(|error| refused(error.to_string()))?;
+        let moment = |name: &str| {
+            let text = answer[name].as_str().unwrap_or_default();
+            DateTime::parse_from_rfc3339(text).map(|moment| moment.with_timezone(&Utc))
+        };
+        match (moment("start"), moment("end")) {
+            (Ok(start), Ok(end)) => Ok((start, end)),
+            _ => {
+                Err(refused(format!("the timetable of Dag '{}' gave no data interval", request.dag_id))
+                    .into())
+            }
+        }
+    }
+
     pub(super) async fn trigger_dag_run(&mut self, fields: &Fields<'_>) -> Response {
-        let request = TriggerRun {
+        let mut request = TriggerRun {
             dag_id: fields.text("dag_id")?.into(),
             run_id: fields.text("run_id")?.into(),
-            conf: Some(fields.json("conf")?).filter(|conf| !conf.is_null()),
+            conf: Some(fields.json_of_model("conf")?).filter(|conf| !conf.is_null()),
             logical_date: fields.time_opt("logical_date")?,
             run_after: fields.time_opt("run_after")?.unwrap_or_else(Utc::now),
+            data_interval: None,
             note: fields.text_opt("note")?.map(str::to_owned),
             by: self.ti()?,
         };
         let runs = self.options.runs.as_ref().ok_or(Failure::Unhandled)?;
-        let outcome = trigger_run::trigger(&self.db, &request, runs, &self.options.dags).await?;
+        let mut outcome = trigger_run::trigger(&self.db, &request, runs, &self.options.dags).await?;
+        if outcome == TriggerOutcome::NeedsInterval {
+            request.data_interval = Some(self.manual_interval(&request).await?);
+            outcome = trigger_run::trigger(&self.db, &request, runs, &self.options.dags).await?;
+        }
         match outcome {
-            TriggerOutcome::Created => {}
+            TriggerOutcome::Created | TriggerOutcome::NeedsInterval => {}
             TriggerOutcome::Exists if fields.bool_opt("reset_dag_run")? == Some(true) => {
                 let rules = clear_run::Rules {
                     dags: &self.options.dags,

@@ -8,13 +8,13 @@ impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn create_hitl_detail(&mut self, fields: &Fields<'_>) -> Response {
         let ti = fields.uuid("ti_id")?;
         let request = HitlRequest {
-            options: fields.json("options")?,
+            options: fields.json_of_model("options")?,
             subject: fields.text("subject")?.to_owned(),
             body: fields.text_opt("body")?.map(str::to_owned),
-            defaults: fields.json("defaults")?,
+            defaults: fields.json_of_model("defaults")?,
             multiple: Some(fields.bool_opt("multiple")?.unwrap_or(false)),
-            params: fields.json("params")?,
-            assigned_users: fields.json("assigned_users")?,
+            params: fields.json_of_model("params")?,
+            assigned_users: fields.json_of_model("assigned_users")?,
         };
         let stored = hitl::put_request(&self.db, ti, &request).await?;
         let message = Message::new("HITLDetailRequestResult")

@@ -77,7 +77,7 @@ impl<B: SecretsBackend> Answerer<B> {
 
     fn success(&self, fields: &Fields<'_>) -> Result<Success, Failure> {
         let outlets = fields.list_opt("task_outlets", "a list of assets", read_profile)?.unwrap_or_default();
-        let events = match fields.json("outlet_events")? {
+        let events = match fields.json_of_model("outlet_events")? {
             serde_json::Value::Array(events) => events,
             _ => Vec::new(),
         };
@@ -109,11 +109,11 @@ impl<B: SecretsBackend> Answerer<B> {
 fn deferral(fields: &Fields<'_>) -> Result<Deferral, Failure> {
     Ok(Deferral {
         classpath: fields.text("classpath")?.to_owned(),
-        trigger_kwargs: or_empty(fields.json("trigger_kwargs")?),
+        trigger_kwargs: or_empty(fields.json_of_model("trigger_kwargs")?),
         trigger_timeout: fields.duration_opt("trigger_timeout")?,
         queue: fields.text_opt("queue")?.map(str::to_owned),
         next_method: fields.text("next_method")?.to_owned(),
-        next_kwargs: or_empty(fields.json("next_kwargs")?),
+        next_kwargs: or_empty(fields.json_of_model("next_kwargs")?),
     })
 }
 
@@ -121,7 +121,7 @@ fn await_input(fields: &Fields<'_>) -> Result<AwaitInput, Failure> {
     Ok(AwaitInput {
         timeout: fields.duration_opt("timeout")?,
         next_method: fields.text("next_method")?.to_owned(),
-        next_kwargs: or_empty(fields.json("next_kwargs")?),
+        next_kwargs: or_empty(fields.json_of_model("next_kwargs")?),
     })
 }
 

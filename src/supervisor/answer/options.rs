@@ -2,11 +2,12 @@
 
 use super::backend::CustomBackend;
 use crate::config::{Config, keys};
+use crate::python::LazyService;
 use crate::store::create_run::RunOptions;
 use crate::store::dag_bag::DagBag;
 use crate::store::execution::{self, MultiTeam, OnSuccess, Rerun};
 use crate::store::runs::run_id::{DoubleDot, RunIdRules};
-use crate::store::secrets::{Cipher, CipherError, Environment, Sources};
+use crate::store::secrets::{CipherError, Sources};
 use crate::supervisor::masker::{ByName, Masker};
 
 /// Options of the answers. Cheap to clone: made once and given to each process's [`super::Answerer`].
@@ -24,6 +25,8 @@ pub struct Options {
     pub runs: Option<RunOptions>,
     /// Serialised Dags, for triggered runs.
     pub dags: DagBag,
+    /// What only users' Python can say of a run that a task triggers.
+    pub python: Option<LazyService>,
 }
 
 /// Why the configuration does not give options.
@@ -48,16 +51,16 @@ impl Options {
             false => DoubleDot::Refused,
         };
         let run_ids = RunIdRules::new(&config.get(&keys::scheduler::ALLOWED_RUN_ID_PATTERN), double_dot)?;
+        let secrets = Sources::of_process(&config.get(&keys::core::FERNET_KEY))?;
+        let python = LazyService::new(config);
         Ok(Self {
             execution: execution_options(config),
-            backend: CustomBackend::from_config(config),
-            secrets: Sources {
-                environment: Environment::of_process(),
-                cipher: Cipher::new(&config.get(&keys::core::FERNET_KEY))?,
-            },
+            backend: CustomBackend::from_config(config, &python),
+            secrets: secrets.clone(),
             masker: masker(config),
-            runs: Some(RunOptions { run_ids, unixname: unixname.to_owned() }),
+            runs: Some(RunOptions { run_ids, unixname: unixname.to_owned(), secrets }),
             dags: DagBag::default(),
+            python: Some(python),
         })
     }
 }

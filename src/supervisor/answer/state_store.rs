@@ -58,7 +58,7 @@ fn key<'a>(fields: &Fields<'a>, place: &str) -> Result<&'a str, Failure> {
 
 /// The state that is to be kept. Airflow's client writes a number that is not finite as `null`, which its API refuses.
 fn state(fields: &Fields<'_>) -> Result<Json, Failure> {
-    match fields.json_with_nulls("value")? {
+    match fields.json_of_model("value")? {
         Json::Null => Err(Refusal::null("value").into()),
         state => Ok(state),
     }

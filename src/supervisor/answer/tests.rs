@@ -234,7 +234,11 @@ fn the_sdk_reads_every_answer() {
 fn run_options() -> crate::store::create_run::RunOptions {
     use crate::store::runs::run_id::{DoubleDot, RunIdRules};
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
-    crate::store::create_run::RunOptions { run_ids, unixname: "user".to_owned() }
+    crate::store::create_run::RunOptions {
+        run_ids,
+        unixname: "user".to_owned(),
+        secrets: crate::store::secrets::Sources::default(),
+    }
 }
 
 /// Messages that end the task, the state that they lead to, and whether the state is written at once.
@@ -438,6 +442,42 @@ fn a_state_store_refuses_what_airflows_api_refuses() {
             first(&db, "SELECT value FROM task_state_store").await.text("value").unwrap(),
             "[null, 1]"
         );
+    });
+}
+
+#[test]
+fn xcoms_are_kept_from_tasks_of_other_teams() {
+    on_each_database(async |db| {
+        let ti = one_task(db, TaskState::Running).await;
+        testing::team(db, "blue").await;
+        testing::insert(db, "team", vec![("name", "red".into())]).await;
+        for (dag, bundle, team) in [("reds", "red-bundle", Some("red")), ("nobodys", "free-bundle", None)] {
+            testing::dag(db, dag).await;
+            testing::insert(db, "dag_bundle", vec![("name", bundle.into()), ("active", true.into())]).await;
+            db.exec(db.sql("UPDATE dag SET bundle_name = ? WHERE dag_id = ?").bind(bundle).bind(dag))
+                .await
+                .unwrap();
+            if let Some(team) = team {
+                let values = vec![("dag_bundle_name", bundle.into()), ("team_name", team.into())];
+                testing::insert(db, "dag_bundle_team", values).await;
+            }
+        }
+        let mut options = Options::default();
+        options.execution.multi_team = MultiTeam::On;
+        let mut answerer: Answerer = Answerer::new(db.clone(), options, Asker::Task { ti_id: ti });
+        let mut ask = async |kind: &str, dag: &str| {
+            let body = Message::new(kind).with("dag_id", dag).with("run_id", "r").with("task_id", "t");
+            let answer = answerer.answer(&body.with("key", "k").done()).await;
+            answer
+                .error
+                .map(|error| super::super::value::to_json(&error).unwrap()["detail"]["status_code"].clone())
+        };
+        for (dag, read, deleted) in
+            [("d", None, None), ("nobodys", None, Some(403)), ("reds", Some(403), Some(403))]
+        {
+            assert_eq!(ask("GetXCom", dag).await, read.map(Into::into), "{dag}");
+            assert_eq!(ask("DeleteXCom", dag).await, deleted.map(Into::into), "{dag}");
+        }
     });
 }
 

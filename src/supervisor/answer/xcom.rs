@@ -6,13 +6,13 @@ use slipstream_core::ids::MapIndex;
 use super::super::value::{Fields, Message};
 use super::failure::{Failure, error};
 use super::{Answerer, Response, SecretsBackend};
-use crate::store::execution::ExecutionError;
 use crate::store::execution::xcom::{self, NewXCom, Role, Runs, Slice, XComKey};
+use crate::store::execution::{ExecutionError, MultiTeam, Refusal, teams};
 use crate::store::{Conn, Dialect};
 
 impl<B: SecretsBackend> Answerer<B> {
     pub(super) async fn get_xcom(&mut self, fields: &Fields<'_>) -> Response {
-        let at = key(fields)?;
+        let at = self.key(fields, Access::Read).await?;
         // A missing value is no error: the task gets its default.
         let value = xcom::get(&self.db, &at, map_index(fields)?, runs(fields)?).await?;
         let value = self.sendable(value.unwrap_or(Json::Null))?;
@@ -20,12 +20,12 @@ impl<B: SecretsBackend> Answerer<B> {
     }
 
     pub(super) async fn get_xcom_count(&mut self, fields: &Fields<'_>) -> Response {
-        let count = xcom::count(&self.db, &key(fields)?).await?;
+        let count = xcom::count(&self.db, &self.key(fields, Access::Read).await?).await?;
         Ok(Some(Message::new("XComCountResponse").with("len", count)))
     }
 
     pub(super) async fn get_xcom_item(&mut self, fields: &Fields<'_>) -> Response {
-        let (at, offset) = (key(fields)?, fields.int("offset")?);
+        let (at, offset) = (self.key(fields, Access::Read).await?, fields.int("offset")?);
         match xcom::item(&self.db, &at, offset).await {
             Ok(value) => {
                 Ok(Some(Message::new("XComSequenceIndexResult").with("root", self.sendable(value)?)))
@@ -46,7 +46,8 @@ impl<B: SecretsBackend> Answerer<B> {
             stop: fields.int_opt("stop")?,
             step: fields.int_opt("step")?,
         };
-        let values = xcom::slice(&self.db, &key(fields)?, slice, runs(fields)?).await?;
+        let values =
+            xcom::slice(&self.db, &self.key(fields, Access::Read).await?, slice, runs(fields)?).await?;
         let values = self.sendable(Json::Array(values))?;
         Ok(Some(Message::new("XComSequenceSliceResult").with("root", values)))
     }
@@ -74,14 +75,43 @@ impl<B: SecretsBackend> Answerer<B> {
             role,
             mapped_length: fields.int_opt("mapped_length")?.filter(|length| *length >= 0),
         };
-        xcom::set(&self.db, &key(fields)?, &new, &self.options.execution).await?;
+        xcom::set(&self.db, &self.key(fields, Access::Write).await?, &new, &self.options.execution).await?;
         Ok(None)
     }
 
+    /// The XCom that is asked for, if the task may have it (`has_xcom_access`): of its own team's Dags, and to read also of Dags
+    /// without a team.
+    async fn key(&self, fields: &Fields<'_>, access: Access) -> Result<XComKey, Failure> {
+        let key = XComKey {
+            dag_id: fields.text("dag_id")?.into(),
+            run_id: fields.text("run_id")?.into(),
+            task_id: fields.text("task_id")?.into(),
+            key: fields.text("key")?.to_owned(),
+        };
+        let multi_team = self.options.execution.multi_team;
+        if multi_team == MultiTeam::Off {
+            return Ok(key);
+        }
+        let ours = teams::of_task_instance(&self.db, multi_team, self.ti()?).await?;
+        let theirs = teams::of_dag(&self.db, multi_team, &key.dag_id).await?;
+        if ours == theirs || (access == Access::Read && theirs.is_none()) {
+            return Ok(key);
+        }
+        let message = "Task does not have access to this XCom in multi-team mode";
+        Err(Refusal::new(403, "access_denied", message).into())
+    }
+
     pub(super) async fn delete_xcom(&mut self, fields: &Fields<'_>) -> Response {
-        xcom::delete(&self.db, &key(fields)?, map_index(fields)?).await?;
+        xcom::delete(&self.db, &self.key(fields, Access::Write).await?, map_index(fields)?).await?;
         Ok(None)
     }
+}
+
+/// What is done with an XCom.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
 }
 
 fn holds_too_large(value: &Json) -> bool {
@@ -98,15 +128,6 @@ fn holds_too_large(value: &Json) -> bool {
 
 /// 2 to the 63rd.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-
-fn key(fields: &Fields<'_>) -> Result<XComKey, Failure> {
-    Ok(XComKey {
-        dag_id: fields.text("dag_id")?.into(),
-        run_id: fields.text("run_id")?.into(),
-        task_id: fields.text("task_id")?.into(),
-        key: fields.text("key")?.to_owned(),
-    })
-}
 
 fn map_index(fields: &Fields<'_>) -> Result<MapIndex, Failure> {
     let Some(index) = fields.int_opt("map_index")?.filter(|index| *index >= 0) else {

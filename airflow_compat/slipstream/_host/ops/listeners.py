@@ -130,11 +130,17 @@ def task_failed(dag_id: str, run_id: str, task_id: str, map_index: int, state: s
 def tell_of_asset(found: Any, event: Any) -> None:
     """Call both hooks for one event of an asset."""
     from airflow.listeners.types import AssetEvent
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
 
     asset = event.asset.to_serialized()
     found.on_asset_changed(asset=asset)
     if not found.on_asset_event_emitted.get_hookimpls():
         return
+    of_run = select(DagRun.partition_date).where(
+        DagRun.dag_id == event.source_dag_id, DagRun.run_id == event.source_run_id
+    )
     emitted = AssetEvent(
         asset=asset,
         extra=event.extra,
@@ -144,6 +150,7 @@ def tell_of_asset(found: Any, event: Any) -> None:
         source_map_index=event.source_map_index,
         source_aliases=[alias.to_serialized() for alias in event.source_aliases],
         partition_key=event.partition_key,
+        partition_date=object_session(event).scalar(of_run),
     )
     found.on_asset_event_emitted(asset_event=emitted)
 

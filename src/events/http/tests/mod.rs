@@ -105,7 +105,11 @@ impl Server {
 /// What judges again, when a person asks for it.
 fn engine(db: &Db) -> Engine {
     let run_ids = RunIdRules::new(RunIdRules::DEFAULT_PATTERN, DoubleDot::Refused).unwrap();
-    let options = RunOptions { run_ids, unixname: "tests".to_owned() };
+    let options = RunOptions {
+        run_ids,
+        unixname: "tests".to_owned(),
+        secrets: crate::store::secrets::Sources::default(),
+    };
     Engine::new(db.clone(), options, LogWake::new(), EventWake::default(), Asker::nobody())
 }
 

@@ -58,8 +58,13 @@ async fn queue_one(
     let assets = partitioned_assets(tx, dag_id).await?;
     let asset = &event.change.asset.key;
     let mapper = assets.mapper(&asset.name, &asset.uri);
-    let keys = match mapper.to_downstream(event.key) {
-        Ok(keys) => keys.into_keys(),
+    let mapped = mapper.to_downstream(event.key).and_then(|keys| {
+        // A mapper or window of a plugin anywhere in the Dag's condition: the others would wait for it for ever.
+        let date = mapper.carry_partition_date(event.change.partition.date)?;
+        Ok((keys.into_keys(), assets.fingerprint()?, date))
+    });
+    let (keys, fingerprint, date) = match mapped {
+        Ok(mapped) => mapped,
         Err(error) => {
             return log(tx, ti, "failed to map partition_key", unmapped(event, dag_id, &error)).await;
         }
@@ -68,9 +73,6 @@ async fn queue_one(
     if i64::try_from(keys.len()).unwrap_or(i64::MAX) > cap {
         return log(tx, ti, "partition fan-out exceeded", exceeded(event, dag_id, keys.len(), &source)).await;
     }
-    let invalid = |error: MapError| StoreError::Invalid(error.to_string());
-    let fingerprint = assets.fingerprint().map_err(invalid)?;
-    let date = mapper.carry_partition_date(event.change.partition.date).map_err(invalid)?;
     for key in keys {
         let waiting = waiting_partition(tx, dag_id, &key, date, &fingerprint).await?;
         record(tx, event, dag_id, &key, waiting).await?;

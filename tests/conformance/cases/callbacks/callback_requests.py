@@ -26,6 +26,8 @@ def asks(kind):
             say("callback_requests", f"{kind} {name}: {got}")
 
         ti = context["ti"]
+        # The callbacks of the task and of its Dag may run at the same time.
+        own = f"set_by_callback_of_{kind.replace(' ', '_')}"
         ask("keys", lambda: sorted(context))
         ask("ti", lambda: [ti.task_id, str(ti.state), ti.try_number, ti.map_index])
         ask("run", lambda: [context["dag_run"].run_id, str(context["dag_run"].state), context["dag_run"].conf, context.get("reason")])
@@ -33,9 +35,9 @@ def asks(kind):
         ask("no variable", lambda: Variable.get("callback_requests_none"))
         ask("default", lambda: Variable.get("callback_requests_none", default=None))
         ask("names", lambda: [k for k in Variable.keys(prefix="callback_requests")])
-        ask("set", lambda: Variable.set("callback_requests_set", kind))
-        ask("set read", lambda: Variable.get("callback_requests_set"))
-        ask("delete", lambda: Variable.delete("callback_requests_set"))
+        ask("set", lambda: Variable.set(own, kind))
+        ask("set read", lambda: Variable.get(own))
+        ask("delete", lambda: Variable.delete(own))
         ask("connection", lambda: [Connection.get("callback_requests_c").host, Connection.get("callback_requests_c").extra_dejson])
         ask("no connection", lambda: Connection.get("callback_requests_none"))
         ask("xcom", lambda: ti.xcom_pull(task_ids="one"))
