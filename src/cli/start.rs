@@ -2,10 +2,12 @@
 
 use std::future::Future;
 
+use chrono::Utc;
+
 use crate::config::{Config, FileState, keys};
-use crate::runtime::{Shutdown, hostname, process};
+use crate::runtime::{Shutdown, hostname, process, unix_user};
 use crate::store::runs::carrier;
-use crate::store::{Access, Db, migration, own_tables};
+use crate::store::{Access, Db, audit_log, migration, own_tables};
 use crate::telemetry::logging::{self, Output};
 use crate::telemetry::{metrics, traces};
 
@@ -85,6 +87,14 @@ where
     }
     let db = database_for(&config, access).await?;
     let hostname = hostname(&config.get(&keys::core::HOSTNAME_CALLABLE));
+    if access == Access::Write && matches!(name, "scheduler" | "dag-processor") {
+        let arguments: Vec<String> =
+            std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let (user, now) = (unix_user(), Utc::now());
+        if let Err(error) = audit_log::command(&db, name, (&user, &hostname), &arguments, now).await {
+            tracing::warn!(%error, "the start could not be written to the audit log");
+        }
+    }
     work(Started { config, db, hostname, shutdown }).await
 }
 

@@ -33,6 +33,30 @@ pub struct LogEntry {
     pub extra: Option<String>,
 }
 
+/// Notes that a command was started, as Airflow's command line does for itself (`airflow/utils/cli_action_loggers.py`).
+///
+/// # Errors
+/// As any statement.
+pub async fn command(
+    conn: &impl Conn,
+    command: &str,
+    (user, host): (&str, &str),
+    arguments: &[String],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    // The form of Python's lists.
+    let quoted: Vec<String> =
+        arguments.iter().map(|argument| format!("'{}'", argument.replace('\'', "\\'"))).collect();
+    let extra = serde_json::json!({"host_name": host, "full_command": format!("[{}]", quoted.join(", "))});
+    let sql = conn
+        .sql("INSERT INTO log (dttm, event, owner, extra) VALUES (?, ?, ?, ?)")
+        .bind(now)
+        .bind(format!("cli_{}", command.replace('-', "_")))
+        .bind(user)
+        .bind(extra.to_string());
+    conn.exec(sql).await.map(drop)
+}
+
 const COLUMNS: &str = "dttm, dag_id, task_id, map_index, event, logical_date, run_id, owner, owner_display_name, extra, try_number";
 
 /// Writes rows, at the time `now`, in one statement.
@@ -67,4 +91,23 @@ pub async fn write(conn: &impl Conn, now: DateTime<Utc>, entries: &[LogEntry]) -
 pub fn host_extra(hostname: Option<&str>) -> Option<String> {
     let name = hostname.filter(|name| !name.is_empty())?;
     Some(format!("{{\"host_name\": {}}}", serde_json::Value::from(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::testing::{at, first, on_each_database};
+
+    #[test]
+    fn a_command_is_noted_as_airflows_command_line_does_it() {
+        on_each_database(async |db| {
+            let arguments = ["/bin/slipstream", "dag-processor", "it's"].map(str::to_owned);
+            super::command(db, "dag-processor", ("me", "here"), &arguments, at(1)).await.unwrap();
+            let row = first(db, "SELECT event, owner, extra, dag_id FROM log").await;
+            assert_eq!(row.text("event").unwrap(), "cli_dag_processor");
+            assert_eq!(row.text("owner").unwrap(), "me");
+            let extra: serde_json::Value = serde_json::from_str(&row.text("extra").unwrap()).unwrap();
+            assert_eq!(extra["full_command"], r"['/bin/slipstream', 'dag-processor', 'it\'s']");
+            assert_eq!(row.text_opt("dag_id").unwrap(), None);
+        });
+    }
 }
