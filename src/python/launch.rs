@@ -135,11 +135,7 @@ async fn attempt(interpreter: &Interpreter, role: &str, settings: &Value) -> Res
 
 /// What a process in `role` has as the arguments of the `airflow` command; what is forked from an ancestor has those of that.
 pub(super) fn argv(role: &str) -> [&'static str; 1] {
-    [match role {
-        "zygote" => "worker",
-        "ancestor" => "dag-processor",
-        _ => "scheduler",
-    }]
+    [if role == "ancestor" { "dag-processor" } else { "scheduler" }]
 }
 
 /// Waits for what a process says that starts.

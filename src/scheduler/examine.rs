@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use slipstream_core::ids::{DagId, RunId};
 use slipstream_core::run::Pausing;
 
+use super::judge::Past;
 use super::look::{Looked, Next, Pass};
 use super::tick::Scheduler;
 use super::timers::Duty;
@@ -80,7 +81,7 @@ impl Scheduler {
                 Err(error) => {
                     tracing::error!(dag_run_id = id, %error, "the dag run cannot be examined; it is looked at again later");
                     // No write up to now brings it back, only the moment or a later write.
-                    self.seen.examined(*id, Some(now));
+                    self.seen.examined(*id, Some(now), None);
                     self.agenda.look_later(now + TROUBLED, *id);
                 }
             }
@@ -128,9 +129,19 @@ impl Scheduler {
         retry("examine dag runs", || pass.run(ids, keys)).await
     }
 
+    /// Looks at the runs that wait for another run of this Dag, which has gone on.
+    pub(super) fn look_back(&mut self, dag_id: &DagId, but: Option<i64>) {
+        self.looking_back.of(dag_id).filter(|run| Some(*run) != but).for_each(|run| self.agenda.look_at(run));
+    }
+
     fn follow_up(&mut self, look: Looked) {
         self.agenda.enqueue |= look.applied.scheduled > 0;
-        self.seen.examined(look.run, look.seen);
+        self.seen.examined(look.run, look.seen, Some(look.marks));
+        let ended = matches!(look.next, Next::Ended { .. });
+        self.looking_back.note(&look.dag_id, look.run, if ended { Past::Irrelevant } else { look.past });
+        if ended || look.applied.changed > 0 {
+            self.look_back(&look.dag_id, Some(look.run));
+        }
         if look.next != Next::NotYet {
             self.launched.examined(look.run);
         }

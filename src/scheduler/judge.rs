@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
-use slipstream_core::run::{self, EventFacts, Examination, Facts};
+use chrono::{DateTime, TimeDelta, Utc};
+use slipstream_core::run::{self, EventFacts, Examination, Facts, Outcome};
 use slipstream_core::state::UnknownState;
 use uuid::Uuid;
 
@@ -19,10 +19,23 @@ use crate::telemetry::metrics;
 #[derive(Debug)]
 pub(super) enum Judgement {
     /// What is to be done.
-    Is(Examination),
+    Is(Examination, Past),
     /// A row that it depends on, of the run before this one say, is in a state that is not known.
     Unreadable(UnknownState),
 }
+
+/// Whether a task of a run can only be judged by an earlier run (`depends_on_past`, `wait_for_downstream`). Nothing of the run itself
+/// tells when that one has gone on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    /// None.
+    Irrelevant,
+    /// At least one.
+    Watched,
+}
+
+/// How soon a run that looks back is looked at again at the latest: as often as by Airflow.
+const LOOK_BACK: TimeDelta = TimeDelta::seconds(1);
 
 /// The Dag that each run goes by, in the order of the runs.
 ///
@@ -66,8 +79,13 @@ pub(super) async fn judge(
     loaded.events = events;
     let began = Instant::now();
     let facts = Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options };
-    let judged = run::examine(&facts, now);
+    let mut judged = run::examine(&facts, now);
+    let past = if needs.previous_run.is_some() { Past::Watched } else { Past::Irrelevant };
+    if let (Outcome::StillRunning { next_look }, Past::Watched) = (&mut judged.outcome, past) {
+        let soon = now + LOOK_BACK;
+        *next_look = Some(next_look.map_or(soon, |at| at.min(soon)));
+    }
     let tags = [("dag_id", facts.run.dag_id.as_str()), ("run_type", facts.run.run_type.as_str())];
     metrics::timing("dagrun.dependency-check", began.elapsed(), &tags);
-    Ok(Judgement::Is(judged))
+    Ok(Judgement::Is(judged, past))
 }

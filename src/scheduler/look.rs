@@ -10,13 +10,14 @@ use slipstream_core::run::{self, Decision, Examination, Outcome, Pausing, Portio
 use slipstream_core::state::{RunState, UnknownState};
 
 use super::event_tasks::{EventMemory, EventWork};
-use super::judge::{self, Judgement};
+use super::judge::{self, Judgement, Past};
 use super::tick::Policy;
 use crate::store::apply::{self, Applied, Target};
 use crate::store::dag_bag::{CachedDag, DagBag};
 use crate::store::execution::MultiTeam;
 use crate::store::fernet::FernetKeys;
 use crate::store::snapshot::{self, RunSnapshot};
+use crate::store::watch::Marks;
 use crate::store::{Db, StoreError, Tx, commands, integrity};
 
 /// How long commands are left alone whose task instances another transaction holds.
@@ -33,6 +34,10 @@ pub(super) struct Looked {
     pub(super) tis: usize,
     /// Everything up to here is known.
     pub(super) seen: Option<DateTime<Utc>>,
+    /// The task instances as they were read.
+    pub(super) marks: Marks,
+    /// Whether it waits for an earlier run.
+    pub(super) past: Past,
     pub(super) next: Next,
 }
 
@@ -44,6 +49,8 @@ impl Looked {
             run_id: run.facts.run_id.clone(),
             // Not later than what was read: another process may commit an older time after we looked.
             seen: run.touched_at,
+            marks: run.marks,
+            past: Past::Irrelevant,
             applied,
             tis: run.tis.len(),
             next,
@@ -251,8 +258,8 @@ impl Pass<'_> {
         }
         let known = events.as_ref().map(|events| events.facts.clone());
         let options = run::Options { pausing: self.pausing, ..self.options };
-        let mut judged = match judge::judge(tx, run, dag, known, options, self.now).await? {
-            Judgement::Is(judged) => judged,
+        let (mut judged, past) = match judge::judge(tx, run, dag, known, options, self.now).await? {
+            Judgement::Is(judged, past) => (judged, past),
             Judgement::Unreadable(why) => {
                 leave_alone(facts, &why);
                 return Ok(looked(Applied::default(), Next::Waits));
@@ -295,7 +302,7 @@ impl Pass<'_> {
                 next => next,
             }
         };
-        Ok(looked(applied, next))
+        Ok(Looked { past, ..looked(applied, next) })
     }
 }
 

@@ -170,6 +170,7 @@ impl Scheduler {
     /// Finds running runs that others wrote to, or whose Dag has got a new version.
     async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
         let running = watch::running_runs(&self.db).await?;
+        self.looking_back.keep(&running.iter().map(|touched| touched.run).collect());
         for run in self.seen.changed(&running) {
             self.agenda.look_at(run);
         }

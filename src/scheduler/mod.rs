@@ -21,6 +21,7 @@ mod launched;
 mod listeners;
 mod look;
 mod look_around;
+mod looking_back;
 mod measure;
 pub mod options;
 mod preparing;

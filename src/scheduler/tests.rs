@@ -17,7 +17,7 @@ use crate::executor::place::Place;
 use crate::executor::{Executors, Report, WorkEvent};
 use crate::runtime::EventWake;
 use crate::store::dag_bag::DagBag;
-use crate::store::testing::{self, NewRun, NewTi, count, first, insert, on_each_database};
+use crate::store::testing::{self, NewRun, NewTi, at, count, first, insert, on_each_database};
 use crate::store::{Conn, Db};
 
 /// A Dag `d` of `(task_id, downstream ids, further fields)`; returns its version.
@@ -457,6 +457,35 @@ fn a_run_of_a_dag_paused_meanwhile_ends_soon_after_its_last_task() {
         }
 
         assert_eq!(run_state(db).await, "success");
+    });
+}
+
+#[test]
+fn a_run_that_waits_for_an_earlier_one_goes_on_as_soon_as_that_does() {
+    on_each_database(async |db| {
+        let version = dag(db, &[("a", &[], json!({"depends_on_past": true}))]).await;
+        NewRun { logical_date: at(3600), ..NewRun::new("d", "later") }.insert(db).await;
+        let later = NewTi { try_number: 0, ..NewTi::new("d", "later", "a").state(None) };
+        run(db, version, &[waiting("a"), later]).await;
+        let (mut scheduler, _home) = scheduler(db, 8).await;
+        let state = async |run: &str| {
+            let sql = db.sql("SELECT state FROM task_instance WHERE run_id = ?").bind(run);
+            db.one(sql).await.unwrap().unwrap().state_opt::<TaskState>("state").unwrap()
+        };
+        scheduler.tick_now().await.unwrap();
+        assert_eq!((state("r").await, state("later").await), (Some(TaskState::Queued), None));
+
+        let ended =
+            "UPDATE task_instance SET state = 'success', end_date = ?, updated_at = ? WHERE run_id = 'r'";
+        let now = chrono::Utc::now();
+        db.exec(db.sql(ended).bind(now).bind(now)).await.unwrap();
+        // As the worker says it, and no word of the other run.
+        scheduler.agenda.look_at_named("d".into(), "r".into());
+        for _ in 0..3 {
+            scheduler.tick_now().await.unwrap();
+        }
+
+        assert_eq!(state("later").await, Some(TaskState::Queued));
     });
 }
 

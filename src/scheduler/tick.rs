@@ -23,6 +23,7 @@ use super::executor_events::Told;
 use super::launched::Launched;
 use super::listeners::{Lifecycle, Listeners};
 use super::look_around::{Clocks, later};
+use super::looking_back::LookingBack;
 use super::options::{End, Options, Round};
 use super::preparing::Preparing;
 use super::resting::Resting;
@@ -91,6 +92,7 @@ pub struct Scheduler {
     pub(super) job: JobId,
     pub(super) agenda: Agenda,
     pub(super) seen: Seen,
+    pub(super) looking_back: LookingBack,
     pub(super) launched: Launched,
     pub(super) resting: Resting,
     /// The last pass over running runs ended when their Dags had been read.
@@ -180,6 +182,7 @@ impl Scheduler {
             job,
             agenda: Agenda::default(),
             seen: Seen::default(),
+            looking_back: LookingBack::default(),
             launched: Launched::default(),
             resting: Resting::default(),
             only_read: false,
@@ -315,6 +318,7 @@ impl Scheduler {
 
     /// Something about a run changed.
     fn note_change(&mut self, key: RunKey) {
+        self.look_back(&key.0, None);
         match self.resting.until(&key, Utc::now()) {
             Some((run, until)) => self.agenda.look_later(until, run),
             None => self.agenda.look_at_named(key.0, key.1),

@@ -112,7 +112,11 @@ impl Masker {
                 self.secrets.iter().rev().map(|secret| regex::escape(secret)).collect();
             match Regex::new(&alternatives.join("|")) {
                 Ok(pattern) => self.pattern = Some(pattern),
-                Err(error) => tracing::error!(%error, "a secret cannot be hidden"),
+                Err(error) => {
+                    // It must not keep others from being hidden.
+                    self.secrets.remove(secret);
+                    tracing::error!(%error, "a secret cannot be hidden");
+                }
             }
         }
     }

@@ -185,6 +185,52 @@ print(json.dumps([name, hasattr(processor._execute_callbacks, "__wrapped__"), se
         self.assertEqual(seen, ["_execute_callbacks", True, [["dag.callback_exceptions", {"dag_id": "d"}]]])
 
 
+class Traced(unittest.TestCase):
+    """A deployment that sends spans."""
+
+    def test_a_zygote_has_one_thread_and_its_children_a_provider(self) -> None:
+        seen = run(
+            """
+import json, os, socket
+os.environ.update(AIRFLOW__TRACES__OTEL_ON="True", OTEL_TRACES_EXPORTER="otlp_proto_http")
+from slipstream._host import hello, wire, zygote
+ours, theirs = socket.socketpair()
+pid = os.fork()
+if pid == 0:
+    ours.close()
+    zygote.main(theirs, {"kind": "callback", "skip": []})
+    os._exit(0)
+theirs.close()
+said = wire.read(ours)[0]
+ours.close()
+os.waitpid(pid, 0)
+with hello.untraced():
+    import airflow
+from opentelemetry import trace
+before = type(trace.get_tracer_provider()).__name__
+hello.trace()
+print(json.dumps([said.get("ready", said).get("threads"), before, type(trace.get_tracer_provider()).__name__]))
+"""
+        )
+        self.assertEqual(seen, [1, "ProxyTracerProvider", "TracerProvider"])
+
+
+class Kerberos(unittest.TestCase):
+    """What the ``airflow`` command does before its role."""
+
+    def test_its_variables_are_set_where_it_is_the_security(self) -> None:
+        seen = run(
+            """
+import json, os
+os.environ.update(AIRFLOW__CORE__SECURITY="kerberos", AIRFLOW__KERBEROS__CCACHE="/tmp/cc", AIRFLOW__KERBEROS__KEYTAB="k")
+from slipstream._host import hello
+hello.as_the_command()
+print(json.dumps([os.environ["KRB5CCNAME"], os.environ["KRB5_KTNAME"]]))
+"""
+        )
+        self.assertEqual(seen, ["/tmp/cc", "k"])
+
+
 class Watching(unittest.TestCase):
     """What a parse child notes of what the file does."""
 

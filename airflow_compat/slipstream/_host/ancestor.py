@@ -29,7 +29,7 @@ def main(sock: socket.socket, settings: dict) -> None:
     hello.survive_debug_signal()
     # What is loaded stays: to look through it again and again meanwhile takes a tenth of the time.
     gc.disable()
-    airflow = hello.import_airflow(sock)
+    airflow = hello.import_airflow(sock, forks=True)
     try:
         culprit = preload.load_shared(settings["skip"])
     except BaseException as error:

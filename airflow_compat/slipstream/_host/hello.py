@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import signal
 import sys
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from . import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from socket import socket
 
 PR_SET_PDEATHSIG = 1
@@ -39,10 +42,43 @@ def tail(error: BaseException, lines: int = 12) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def import_airflow(sock: socket) -> str:
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Keep Airflow from starting the thread that sends spans: a process that forks must have one thread only."""
+    name = "AIRFLOW__TRACES__OTEL_ON"
+    before = os.environ.get(name)
+    os.environ[name] = "False"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+def trace() -> None:
+    """Let this process, which forks no more, send spans if that is configured."""
+    from airflow._shared.observability.traces import configure_otel
+    from airflow.configuration import conf
+
+    configure_otel(conf)
+
+
+def as_the_command() -> None:
+    """Do what the ``airflow`` command does for its processes before it runs a role (``airflow/__main__.py``)."""
+    from airflow.configuration import conf
+
+    if conf.get("core", "security") == "kerberos":
+        os.environ["KRB5CCNAME"] = conf.get("kerberos", "ccache")
+        os.environ["KRB5_KTNAME"] = conf.get("kerberos", "keytab")
+
+
+def import_airflow(sock: socket, *, forks: bool = False) -> str:
     """Import Airflow and return its version; without it, say so to the parent and leave."""
     try:
-        import airflow
+        with untraced() if forks else contextlib.nullcontext():
+            import airflow
+        as_the_command()
     except ModuleNotFoundError as error:
         if error.name != "airflow":
             refuse(sock, tail(error))

@@ -136,6 +136,16 @@ class Streams:
                 os.close(place)
 
 
+def refuse_what_refreshes_itself(place: dict[str, Any], refuse: Refuse) -> None:
+    """Refuse a bundle without a version that is no folder of this machine: each task of it may fetch other files first."""
+    from airflow.dag_processing.bundles.local import LocalDagBundle
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    info = place["bundle_info"]
+    if not info.get("version") and not isinstance(DagBundlesManager().get_bundle(info["name"]), LocalDagBundle):
+        refuse("its bundle may be another one for each task")
+
+
 def refuse_for_the_deployment(watch: Watch) -> None:
     """Refuse where code of the deployment runs with each parse, unless it is as harmless as a file must be."""
     from airflow import settings
@@ -231,6 +241,7 @@ def prepare(sock: socket, channel: Channel) -> Callable[[], bool]:
         place = wire.read(sock)[0]
         with kept(refuse):
             with channel.muted():
+                refuse_what_refreshes_itself(place, refuse)
                 arguments = arguments_of_the_parse(place)
             found = in_another_process(lambda refuse: stamps_of_a_fit_file(arguments, channel, refuse), refuse)
             bag = parse(arguments, channel, refuse, contextlib.nullcontext())

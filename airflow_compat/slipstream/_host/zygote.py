@@ -33,8 +33,13 @@ def main(sock: socket.socket, settings: dict) -> None:
     kind, skip = settings["kind"], settings["skip"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     hello.survive_debug_signal()
-    airflow = hello.import_airflow(sock)
+    airflow = hello.import_airflow(sock, forks=True)
     try:
+        if kind != "parse":
+            # Tasks of the LocalExecutor are the scheduler's.
+            from airflow.utils.process_utils import set_component_mp_start_method
+
+            set_component_mp_start_method("scheduler")
         target, added = preload.load(kind, skip)
         channel = logs.Channel()
         if kind != "callback" and preload.REHEARSAL not in {*skip, *preload.taken}:
@@ -181,6 +186,7 @@ class Zygote:
             os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
             from airflow.sdk.execution_time.supervisor import _fork_main
 
+            hello.trace()
             requests, stdout, stderr = (socket.socket(fileno=fd) for fd in fds[:3])
             # Without a log socket: logging is set up already.
             _fork_main(requests, stdout, stderr, 0, self.channel.wrap(self.target))

@@ -284,7 +284,7 @@ impl Watcher {
         if let Some(at) = next_look {
             self.ripe.entry(at).or_default().insert(run.id);
         }
-        self.seen.examined(run.id, run.touched_at);
+        self.seen.examined(run.id, run.touched_at, Some(run.marks));
         if !state.is_finished() || book.is_open() {
             self.books.insert(run.id, book);
         }
@@ -306,7 +306,7 @@ impl Watcher {
             return Ok((plans, None));
         }
         match judge::judge(tx, run, dag, None, self.options.decisions, at).await? {
-            Judgement::Is(judged) => {
+            Judgement::Is(judged, _) => {
                 let next_look = match judged.outcome {
                     run::Outcome::StillRunning { next_look } => next_look,
                     _ => None,

@@ -13,6 +13,7 @@ use slipstream_core::run::{Pausing, RunFacts, TiFacts};
 use slipstream_core::state::UnknownState;
 use uuid::Uuid;
 
+use super::watch::Marks;
 use super::{Conn, Param, Row, StoreError, Tx};
 
 pub use needs::load_needs;
@@ -40,6 +41,8 @@ pub struct RunSnapshot {
     pub ti_versions: BTreeSet<Uuid>,
     /// The newest `updated_at` of its task instances.
     pub touched_at: Option<DateTime<Utc>>,
+    /// Their number and states, as they were read.
+    pub marks: Marks,
     /// Why it cannot be decided about: a task instance is in a state that this version does not know.
     pub unreadable: Option<UnknownState>,
 }
@@ -161,6 +164,7 @@ fn read_run(row: &Row) -> Result<RunSnapshot, StoreError> {
         tis: Vec::new(),
         ti_versions: BTreeSet::new(),
         touched_at: None,
+        marks: Marks::default(),
         unreadable: None,
     })
 }
@@ -174,6 +178,7 @@ pub async fn load_task_instances(tx: &Tx, runs: &mut [RunSnapshot]) -> Result<()
     for (index, run) in runs.iter_mut().enumerate() {
         run.tis.clear();
         run.ti_versions.clear();
+        run.marks = Marks::default();
         run.unreadable = None;
         at.insert(run.id, index);
     }
@@ -192,6 +197,7 @@ pub async fn load_task_instances(tx: &Tx, runs: &mut [RunSnapshot]) -> Result<()
         let Some(run) = at.get(&row.int("run")?).and_then(|index| runs.get_mut(*index)) else { continue };
         run.ti_versions.extend(row.uuid_opt("dag_version_id")?);
         run.touched_at = run.touched_at.max(row.time_opt("updated_at")?);
+        run.marks.add(row.text_opt("state")?.as_deref());
         match read_ti(&row) {
             Ok(ti) => run.tis.push(ti),
             Err(StoreError::UnknownState(why)) => run.unreadable = Some(why),

@@ -5,7 +5,7 @@ from conformance_witness import gate
 CASE = {
     "about": "runs of Dags that are paused in mid-run: a limit in time does not strike, a new task does not join, a Dag that is gone ends its run",
     "dags": ["paused_corners__timed", "paused_corners__grows", "paused_corners__gone"],
-    "files": {"paused_corners_gone.py": "from airflow.sdk import DAG, task\nfrom conformance_witness import gate\n\nwith DAG('paused_corners__gone', schedule=None):\n\n    @task\n    def works():\n        gate('paused_corners.go')\n\n    works()\n"},
+    "files": {"paused_corners_gone.py": "from airflow.sdk import DAG, task\nfrom conformance_witness import gate\n\nwith DAG('paused_corners__gone', schedule=None):\n\n    @task\n    def works():\n        gate('paused_corners')\n\n    works()\n"},
     "actions": [
         {"trigger": {"dag": "paused_corners__timed"}}, {"trigger": {"dag": "paused_corners__grows"}}, {"trigger": {"dag": "paused_corners__gone"}},
         {"wait_sql": {"sql": "select count(*) from task_instance where dag_id like 'paused_corners%' and state = 'running'", "equals": 3}},
@@ -26,7 +26,7 @@ with DAG("paused_corners__timed", schedule=None, dagrun_timeout=timedelta(second
 
     @task
     def works():
-        gate("paused_corners.go")
+        gate("paused_corners")
 
     works()
 
@@ -34,7 +34,7 @@ with DAG("paused_corners__grows", schedule=None):
 
     @task
     def first():
-        gate("paused_corners.go")
+        gate("paused_corners")
 
     first()
     if PARSED == 2:
