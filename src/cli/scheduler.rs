@@ -120,6 +120,7 @@ async fn work(options: Options, started: Started) -> Result<(), Failure> {
         parallelism: Options::parallelism(&config),
         streaming: streaming_parallelism(&config),
         worker: vec![std::env::current_exe()?, "worker".into()],
+        config_file: config.file().0.to_owned(),
     };
     let (executors, reports) = Executors::start(&config, roster, &interpreter, local).await?;
     let context = sources::Context {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::event::{ExecutorEvent, WorkEvent};
 use super::place::Place;
+use super::surroundings;
 use super::wire::{self, FromWorker, PROTOCOL, ToWorker};
 use super::workload::{Workload, WorkloadKey, WorkloadTi};
 use crate::config::{Config, keys};
@@ -42,6 +43,8 @@ pub struct LocalOptions {
     pub streaming: usize,
     /// The command that starts a worker: this program and `worker`.
     pub worker: Vec<PathBuf>,
+    /// `airflow.cfg`.
+    pub config_file: PathBuf,
 }
 
 /// `[slipstream] streaming_parallelism`.
@@ -60,6 +63,7 @@ impl LocalOptions {
             parallelism: usize::try_from(config.get(&keys::core::PARALLELISM)).unwrap_or(1),
             streaming: streaming_parallelism(config),
             worker: vec![std::env::current_exe()?, PathBuf::from("worker")],
+            config_file: config.file().0.to_owned(),
         })
     }
 }
@@ -284,6 +288,18 @@ impl Link {
     async fn connect(&self) -> io::Result<UnixStream> {
         let socket = self.options.place.socket();
         if let Ok(stream) = UnixStream::connect(&socket).await {
+            if let Some(pid) = stream.peer_cred().ok().and_then(|worker| worker.pid()) {
+                let changed =
+                    surroundings::changed_since_the_start_of(pid, &socket, &self.options.config_file);
+                if !changed.is_empty() {
+                    tracing::warn!(
+                        pid,
+                        changed = changed.join(", "),
+                        "a worker that was started earlier goes on, and new tasks have what it was started with; once no task is to be lost, \
+                         end it with SIGTERM, and another one is started with what has changed"
+                    );
+                }
+            }
             return Ok(stream);
         }
         self.start_worker()?;

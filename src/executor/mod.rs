@@ -9,6 +9,7 @@ pub mod local;
 pub mod log_path;
 pub mod place;
 pub mod set;
+mod surroundings;
 pub mod wire;
 pub mod workload;
 

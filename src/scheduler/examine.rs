@@ -131,14 +131,20 @@ impl Scheduler {
 
     /// Looks at the runs that wait for another run of this Dag, which has gone on.
     pub(super) fn look_back(&mut self, dag_id: &DagId, but: Option<i64>) {
-        self.looking_back.of(dag_id).filter(|run| Some(*run) != but).for_each(|run| self.agenda.look_at(run));
+        for (run, key) in self.looking_back.of(dag_id, but) {
+            match self.resting.until(&key, Utc::now()) {
+                Some((run, until)) => self.agenda.look_later(until, run),
+                None => self.agenda.look_at(run),
+            }
+        }
     }
 
     fn follow_up(&mut self, look: Looked) {
         self.agenda.enqueue |= look.applied.scheduled > 0;
         self.seen.examined(look.run, look.seen, Some(look.marks));
         let ended = matches!(look.next, Next::Ended { .. });
-        self.looking_back.note(&look.dag_id, look.run, if ended { Past::Irrelevant } else { look.past });
+        let key = (look.dag_id.clone(), look.run_id.clone());
+        self.looking_back.note(&key, look.run, if ended { Past::Irrelevant } else { look.past });
         if ended || look.applied.changed > 0 {
             self.look_back(&look.dag_id, Some(look.run));
         }

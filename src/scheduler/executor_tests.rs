@@ -17,7 +17,13 @@ use crate::store::{Conn, Db, job};
 async fn scheduler(db: &Db, house: &House) -> Scheduler {
     let config = Config::from_pairs(&[]).unwrap();
     let place = Place::new(&house.file("home"), "test", &house.file("home"), &house.file("home"));
-    let local = LocalOptions { place, parallelism: 4, streaming: 1, worker: Vec::new() };
+    let local = LocalOptions {
+        place,
+        parallelism: 4,
+        streaming: 1,
+        worker: Vec::new(),
+        config_file: std::path::PathBuf::new(),
+    };
     let started = Executors::start(&config, house.roster(), &house.interpreter(), local).await;
     let (executors, reports) = started.unwrap();
     let links = Links {

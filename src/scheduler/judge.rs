@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use slipstream_core::run::{self, EventFacts, Examination, Facts, Outcome};
+use chrono::{DateTime, Utc};
+use slipstream_core::run::{self, EventFacts, Examination, Facts};
 use slipstream_core::state::UnknownState;
 use uuid::Uuid;
 
@@ -24,8 +24,8 @@ pub(super) enum Judgement {
     Unreadable(UnknownState),
 }
 
-/// Whether a task of a run can only be judged by an earlier run (`depends_on_past`, `wait_for_downstream`). Nothing of the run itself
-/// tells when that one has gone on.
+/// Whether a task of a run that has not begun looks at an earlier run (`depends_on_past`, `wait_for_downstream`). Nothing of the run
+/// itself tells when that one has gone on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Past {
     /// None.
@@ -33,9 +33,6 @@ pub(super) enum Past {
     /// At least one.
     Watched,
 }
-
-/// How soon a run that looks back is looked at again at the latest: as often as by Airflow.
-const LOOK_BACK: TimeDelta = TimeDelta::seconds(1);
 
 /// The Dag that each run goes by, in the order of the runs.
 ///
@@ -79,12 +76,8 @@ pub(super) async fn judge(
     loaded.events = events;
     let began = Instant::now();
     let facts = Facts { dag: &dag.dag, run: facts, tis: &run.tis, loaded: &loaded, options };
-    let mut judged = run::examine(&facts, now);
+    let judged = run::examine(&facts, now);
     let past = if needs.previous_run.is_some() { Past::Watched } else { Past::Irrelevant };
-    if let (Outcome::StillRunning { next_look }, Past::Watched) = (&mut judged.outcome, past) {
-        let soon = now + LOOK_BACK;
-        *next_look = Some(next_look.map_or(soon, |at| at.min(soon)));
-    }
     let tags = [("dag_id", facts.run.dag_id.as_str()), ("run_type", facts.run.run_type.as_str())];
     metrics::timing("dagrun.dependency-check", began.elapsed(), &tags);
     Ok(Judgement::Is(judged, past))

@@ -1,5 +1,6 @@
 //! When the database is asked what others changed (the UI, the triggerer, another scheduler), and what is made of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -170,10 +171,12 @@ impl Scheduler {
     /// Finds running runs that others wrote to, or whose Dag has got a new version.
     async fn look_at_running_runs(&mut self) -> Result<(), StoreError> {
         let running = watch::running_runs(&self.db).await?;
-        self.looking_back.keep(&running.iter().map(|touched| touched.run).collect());
-        for run in self.seen.changed(&running) {
-            self.agenda.look_at(run);
-        }
+        // Those of another scheduler, and what people did, are seen here only.
+        let mut gone_on = self.looking_back.running(&running);
+        let changed: BTreeSet<i64> = self.seen.changed(&running).into_iter().collect();
+        gone_on.extend(running.iter().filter(|run| changed.contains(&run.run)).map(|run| run.dag_id.clone()));
+        changed.iter().for_each(|run| self.agenda.look_at(*run));
+        gone_on.iter().for_each(|dag_id| self.look_back(dag_id, None));
         Ok(())
     }
 }

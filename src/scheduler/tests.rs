@@ -80,8 +80,13 @@ pub(super) async fn scheduler_with(
 ) -> (Scheduler, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let place = Place::new(home.path(), "test", home.path(), home.path());
-    let (executor, reports) =
-        LocalExecutor::start(LocalOptions { place, parallelism, streaming: 1, worker: Vec::new() });
+    let (executor, reports) = LocalExecutor::start(LocalOptions {
+        place,
+        parallelism,
+        streaming: 1,
+        worker: Vec::new(),
+        config_file: std::path::PathBuf::new(),
+    });
     let config = Config::from_pairs(&[]).unwrap();
     let (executors, reports) = Executors::of_local(executor, reports, parallelism);
     let links = Links {

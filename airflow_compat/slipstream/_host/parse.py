@@ -42,6 +42,9 @@ UNWATCHED = {
 }  # fmt: skip
 """Modules that can reach servers or databases without an audit event: a file that imports one may depend on anything."""
 
+WRITES = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC
+"""The flags of a file that is opened to be written."""
+
 LISTING = {"os.listdir", "os.scandir"}
 """Audit events of reading a folder."""
 
@@ -62,6 +65,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
+        self.written: set[str] = set()
         self.outward = False
         # Not all names: to look at them costs a copy of every page that has one.
         self.last = next(reversed(sys.modules))
@@ -107,9 +111,10 @@ class Watch:
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """Note one audit event; it must never raise."""
         if event == "open":
-            # `os.open` has no mode.
-            if isinstance(args[0], str) and (args[1] is None or (isinstance(args[1], str) and "r" in args[1])):
-                self.paths.add(args[0])
+            # `os.open` has no mode, but flags.
+            reads = args[2] & WRITES == os.O_RDONLY if args[1] is None else isinstance(args[1], str) and "r" in args[1]
+            if isinstance(args[0], str):
+                (self.paths if reads else self.written).add(args[0])
         elif event in LISTING:
             # Python lists folders too, to find modules; what it imports from them is noted as such.
             if isinstance(args[0], str) and sys._getframe(1).f_code.co_filename != IMPORT_SYSTEM:
@@ -128,8 +133,9 @@ class Watch:
         paths = sorted(
             {
                 os.path.abspath(path)
-                for path in self.paths
-                if path and not path.startswith(own) and not path.endswith(".pyc")
+                # What the file makes itself is no input, whatever it looks for besides.
+                for path in self.paths - self.written
+                if path and "\0" not in path and not path.startswith(own) and not path.endswith(".pyc")
             }
         )
         few = len(paths) <= LIMIT
@@ -155,7 +161,7 @@ def steady(path: str) -> bool:
     try:
         with open(path, "rb") as file:
             return path.endswith(".py") and not UNSTEADY.search(file.read())
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -110,6 +110,7 @@ impl Deployment {
             parallelism: 8,
             streaming: 8,
             worker: Vec::new(),
+            config_file: std::path::PathBuf::new(),
         })
     }
 

@@ -17,5 +17,4 @@ with DAG("custom_triggered__target", schedule=EverySecondDay(hour=7), start_date
     EmptyOperator(task_id="t")
 
 with DAG("custom_triggered", schedule=None):
-    dated = TriggerDagRunOperator(task_id="dated", trigger_dag_id="custom_triggered__target", trigger_run_id="dated", logical_date="2024-03-04T05:06:07+00:00")
-    dated >> TriggerDagRunOperator(task_id="undated", trigger_dag_id="custom_triggered__target", trigger_run_id="undated", logical_date=None)
+    TriggerDagRunOperator(task_id="dated", trigger_dag_id="custom_triggered__target", trigger_run_id="dated", logical_date="2024-03-04T05:06:07+00:00", run_after="2024-03-05T05:06:07+00:00")
