@@ -151,7 +151,6 @@ impl Scheduler {
         if look.next != Next::NotYet {
             self.launched.examined(look.run);
         }
-        let key = (look.dag_id.clone(), look.run_id.clone());
         if matches!(look.next, Next::Later(_)) && look.applied.changed == 0 {
             self.resting.rest(key, look.run, look.tis, Utc::now());
         } else {
